@@ -1,0 +1,56 @@
+# `make demo` and `make test` set up what they need: a virtual environment with the locked packages.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+
+.PHONY: help setup demo broker run-producer run-consumer test test-unit test-integration lint format types lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is %s. Name one: make PYTHON=python3.12 ..." % sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+setup: $(VENV)/.ready ## the virtual environment, from the lock file
+
+demo: setup ## the pair at work on an embedded broker; Ctrl+C drains it (DEMO_SECONDS=20 ends by itself)
+	@$(RUN)/tandem demo
+
+broker: setup ## a local Kafka broker on port 9092, in the foreground
+	@$(RUN)/tandem broker
+
+run-producer: setup ## the producer, with settings from the environment and .env
+	@$(RUN)/python -m services.producer
+
+run-consumer: setup ## the consumer, likewise
+	@$(RUN)/python -m services.consumer
+
+test: setup ## all tests; those on a real broker start one
+	$(RUN)/pytest
+
+test-unit: setup ## tests without I/O
+	$(RUN)/pytest tests/unit
+
+test-integration: setup ## tests on a real broker
+	$(RUN)/pytest tests/integration
+
+lint: setup ## ruff: rules and format
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check
+
+format: setup ## ruff: rewrite
+	$(RUN)/ruff check --fix
+	$(RUN)/ruff format
+
+types: setup ## mypy, strict
+	$(RUN)/mypy
+
+lock: setup ## write requirements.lock anew (UPGRADE=--upgrade for the newest versions)
+	$(RUN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header $(UPGRADE) -o requirements.lock
+
+clean: ## remove what was built and what the embedded broker keeps
+	rm -rf $(VENV) .tandem .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

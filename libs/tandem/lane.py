@@ -1,0 +1,101 @@
+"""A lane: one partition's way to Kafka. Pure bookkeeping, no I/O.
+
+At most one batch is under way; the next one fills meanwhile. So a lone record leaves at once and a flood travels in
+large batches, without a timer. A full batch that can't leave yet is the back-pressure.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from tandem.headers import EVENT_ID, Header, event_id
+from tandem.records import Fate, Outcome, Record, Settled
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records that will be one Kafka batch. `handed_over`: aiokafka has it, so it may end up in the log."""
+
+    builder: BatchBuilder
+    first_sequence: int
+    records: list[Record] = field(default_factory=list)
+    waiters: list[tuple[int, asyncio.Future[Fate]]] = field(default_factory=list)
+    handed_over: bool = False
+
+
+class Lane:
+    """Fills one batch at a time. `run` None: records keep their headers and get no id."""
+
+    def __init__(
+        self, topic: str, partition: int, run: str | None, new_builder: Callable[[], BatchBuilder]
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.loaded = asyncio.Event()  # something waits to leave
+        self.room = asyncio.Event()  # the filling batch takes more
+        self.under_way: Batch | None = None
+        self._run = run
+        self._new_builder = new_builder
+        self._filling = self._new_batch(0)
+
+    def add(self, record: Record, waiter: asyncio.Future[Fate] | None = None) -> bool:
+        """Put a record into the filling batch, or say False when it is full: then wait for `room`."""
+        batch = self._filling
+        position = len(batch.records)
+        added = batch.builder.append(
+            timestamp=record.timestamp_ms,
+            key=record.key,
+            value=record.value,
+            headers=self._headers(record, batch.first_sequence + position),
+        )
+        if added is None:
+            self.room.clear()
+            return False
+        batch.records.append(record)
+        if waiter is not None:
+            batch.waiters.append((position, waiter))
+        self.loaded.set()
+        return True
+
+    def take(self) -> Batch:
+        """Put the filling batch under way and begin the next one."""
+        assert self.under_way is None, "one batch at a time keeps the order"  # noqa: S101 -- an invariant
+        batch = self.under_way = self._filling
+        batch.builder.close()
+        self._filling = self._new_batch(batch.first_sequence + len(batch.records))
+        self.loaded.clear()
+        self.room.set()
+        return batch
+
+    def settle(self, outcome: Outcome, offset: int | None = None, error: str | None = None) -> Settled:
+        """End the batch that is under way, and tell those who wait for one of its records."""
+        batch, self.under_way = self.under_way, None
+        assert batch is not None, "only what is under way can settle"  # noqa: S101 -- an invariant
+        settled = Settled(
+            outcome, self.topic, self.partition, tuple(batch.records), batch.first_sequence, offset, error
+        )
+        for position, waiter in batch.waiters:
+            if not waiter.done():
+                waiter.set_result(settled.fate(position))
+        return settled
+
+    def abandon(self, error: str) -> list[Settled]:
+        """End everything: UNKNOWN what was handed over, FAILED what was not."""
+        settled = []
+        if self.under_way is not None:
+            outcome = Outcome.UNKNOWN if self.under_way.handed_over else Outcome.FAILED
+            settled.append(self.settle(outcome, error=error))
+        if self._filling.records:
+            self.take()
+            settled.append(self.settle(Outcome.FAILED, error=error))
+        return settled
+
+    def _new_batch(self, first_sequence: int) -> Batch:
+        return Batch(self._new_builder(), first_sequence)
+
+    def _headers(self, record: Record, sequence: int) -> list[Header]:
+        if self._run is None:
+            return list(record.headers)
+        return [*record.headers, (EVENT_ID, event_id(self._run, self.partition, sequence))]
