@@ -1,0 +1,1 @@
+"""The programs: producer, consumer, and the operator's command."""

@@ -1,0 +1,141 @@
+"""The partitions that this consumer holds: given and taken by rebalances, committed together."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from services.consumer.offsets import CommitPolicy
+from services.consumer.partition import Partition, Resolve
+
+# Of one partition; beyond either, no more is fetched of it before some of it is resolved.
+_MOST_RECORDS_IN_HAND = 5000
+_MOST_BYTES_IN_HAND = 16 * 1024 * 1024
+_COMMIT_SECONDS = 5.0  # aiokafka's commit() has no time-out of its own
+# To finish and to commit before a partition is given up. Both, and a heartbeat before them, fit into REBALANCE_SECONDS.
+_REVOKE_SECONDS, _REVOKE_COMMIT_SECONDS = 4.0, 3.0
+REBALANCE_SECONDS = 12.0
+_CLEAN_UP_SECONDS = 0.5  # for a handler that is cancelled
+
+log = structlog.get_logger()
+
+
+class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
+    """Holds a Partition for each assigned one that records came from, on a task of its own, and commits for all."""
+
+    def __init__(
+        self,
+        client: AIOKafkaConsumer,
+        tasks: asyncio.TaskGroup,
+        resolve: Resolve,
+        policy: CommitPolicy,
+    ) -> None:
+        self._client = client
+        self._tasks = tasks
+        self._resolve = resolve
+        self._policy = policy
+        self._held: dict[TopicPartition, tuple[Partition, asyncio.Task[None]]] = {}
+        self._releasing = asyncio.Lock()
+        self._committing = asyncio.Lock()
+        self._last_commit = asyncio.get_running_loop().time()
+
+    def dispatch(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+        """Give records of one partition to its task.
+
+        aiokafka may hand out records of a new assignment before it calls on_partitions_assigned, but never records
+        of an old one after on_partitions_revoked: so the first record, not the callback, makes the Partition.
+        """
+        at = TopicPartition(records[0].topic, records[0].partition)
+        if at not in self._held:
+            partition = Partition(at, self._generation, self._resolve)
+            task = self._tasks.create_task(partition.run(), name=f"resolve {at.topic}/{at.partition}")
+            self._held[at] = partition, task
+        self._held[at][0].add(records)
+
+    def full(self) -> set[TopicPartition]:
+        """Partitions that have enough in hand."""
+        return {
+            at
+            for at, (held, _) in self._held.items()
+            if held.offsets.in_hand >= _MOST_RECORDS_IN_HAND or held.bytes_in_hand >= _MOST_BYTES_IN_HAND
+        }
+
+    def lag(self) -> int:
+        """Records in the log after the last resolved one, over the partitions held."""
+        ends = ((self._client.highwater(at), held.offsets.next) for at, (held, _) in self._held.items())
+        return sum(end - following for end, following in ends if end is not None and following is not None)
+
+    async def commit_if_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        resolved = sum(held.offsets.uncommitted for held, _ in self._held.values())
+        if self._policy.due(resolved, self._last_commit, now):
+            self._last_commit = now  # also if it fails: trying again at once would not help
+            await self._commit([held for held, _ in self._held.values()], _COMMIT_SECONDS)
+
+    async def finish(self, seconds: float, commit_seconds: float) -> bool:
+        """Finish the records in hand, commit, and let go of everything; say whether all of that worked in time."""
+        return await self._release(list(self._held), seconds, commit_seconds)
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Finish and commit, or abandon, before another consumer gets the partitions."""
+        if revoked:
+            finished = await self._release(revoked, _REVOKE_SECONDS, _REVOKE_COMMIT_SECONDS)
+            log.info("partitions_revoked", partitions=_numbers(revoked), finished=finished)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        log.info("partitions_assigned", partitions=_numbers(assigned))
+
+    @property
+    def _generation(self) -> int:
+        """Of the group membership; negative while there is none. There is no public way to know."""
+        return int(self._client._coordinator.generation)  # noqa: SLF001
+
+    async def _release(
+        self, partitions: Iterable[TopicPartition], seconds: float, commit_seconds: float
+    ) -> bool:
+        async with self._releasing:  # a drain waits for a revoke that is under way
+            released = [self._held.pop(at) for at in partitions if at in self._held]
+            for held, _ in released:
+                held.finish()
+            finished = await _end([task for _, task in released], seconds)
+            committed = await self._commit([held for held, _ in released], commit_seconds)
+            return finished and committed
+
+    async def _commit(self, partitions: Sequence[Partition], seconds: float) -> bool:
+        """Commit what is resolved; False when that failed, and then the records come again, here or elsewhere."""
+        try:
+            async with asyncio.timeout(seconds), self._committing:
+                return await self._commit_held(partitions)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("commit_failed", error=repr(error))
+            return False
+
+    async def _commit_held(self, partitions: Sequence[Partition]) -> bool:
+        # A member that was expelled could still commit, backwards: Kafka takes commits without a membership when
+        # the group is empty. Its records belong to others now.
+        mine = [held for held in partitions if held.generation == self._generation >= 0]
+        marks = [(held, mark) for held in mine if (mark := held.offsets.committable()) is not None]
+        if marks:
+            await self._client.commit({held.at: mark.offset for held, mark in marks})
+        for held, mark in marks:
+            held.offsets.commit(mark)
+            log.debug("committed", partition=held.at.partition, offset=mark.offset)
+        return len(mine) == len(partitions)
+
+
+async def _end(tasks: Collection[asyncio.Task[None]], seconds: float) -> bool:
+    """Wait for tasks to end by themselves; cancel those that are late. Say whether all ended well."""
+    if not tasks:
+        return True
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late, timeout=_CLEAN_UP_SECONDS)
+    return not late and not any(task.cancelled() for task in tasks)
+
+
+def _numbers(partitions: Iterable[TopicPartition]) -> list[int]:
+    return sorted(at.partition for at in partitions)

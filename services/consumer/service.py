@@ -1,0 +1,216 @@
+"""The consumer: start → loop → drain → stop."""
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import (
+    InconsistentGroupProtocolError,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+
+from services.consumer.assignment import REBALANCE_SECONDS, Assignment
+from services.consumer.dead_letters import DeadLetters, dead_letter_topic
+from services.consumer.handlers import ROLES, Handler, choose_role
+from services.consumer.offsets import CommitPolicy
+from services.consumer.resolver import Resolver
+from services.consumer.rewind import move_group
+from tandem import kafka
+from tandem.codec import JsonCodec
+from tandem.delivery import Delivery
+from tandem.diagnosis import describe, missing_right
+from tandem.errors import ExitStatus, SettingsError, StopRequested, TandemError
+from tandem.schemas import STREAMS
+from tandem.settings import ConsumerSettings
+from tandem.signals import unless_stopped
+from tandem.stats import ConsumerStats
+from tandem.topics import Topic, ensure_topics
+
+_POLL_MS = 1000
+_FULL_POLL_MS = 20  # while a partition has enough in hand: it may have room again soon
+_NOWHERE = TopicPartition("", 0)
+_MOST_RECORDS = 500  # of one partition in one go: keeps the loop responsive
+_ERROR_PAUSE = 1.0
+_LOOK_MS = 200  # enough for a fetch that fails to fail again, so that its partition is known
+
+# Dead letters stay until someone has looked at them, and hold any record, whatever its time, with our headers on top.
+_DEAD_LETTER_CONFIGS = {
+    "retention.ms": "-1",
+    "max.message.bytes": str(16 * 1024 * 1024),
+    "message.timestamp.after.max.ms": str(2**63 - 1),
+}
+
+log = structlog.get_logger()
+
+
+async def serve(settings: ConsumerSettings, stop: asyncio.Event) -> ExitStatus:
+    """Consume until `stop` is set, then finish what is in hand, commit and leave the group."""
+    role = choose_role(settings)
+    group = settings.group_id or role
+    stream = STREAMS[ROLES[role].stream]
+    topic = settings.kafka_topic or stream.topic
+    await ensure_topics(settings, _topics(settings, topic), stop)
+    if settings.from_beginning or settings.offset is not None:
+        await move_group(settings, topic, group, stop)
+
+    clock = asyncio.get_running_loop().time
+    stats = ConsumerStats(clock())
+    handler = ROLES[role].create(settings)
+    async with AsyncExitStack() as stack:
+        stack.callback(lambda: log.info("consumer_stopped", **stats.final(clock())))
+        # Compressed, because what came compressed may be larger than any limit without.
+        compressed = partial(kafka.open_producer, settings, compression="gzip")
+        outputs = Delivery(compressed, stop=stop, drain_seconds=1.0)
+        letters = DeadLetters(await stack.enter_async_context(outputs), group)
+        client = await kafka.connect(settings, partial(_client, settings, group), stop)
+        stack.push_async_callback(kafka.close, client, _shares(settings.drain_seconds)[2])
+        log.info("consumer_started", role=role, topic=topic, group=group)
+        resolver = Resolver(JsonCodec(stream.event), handler, letters, stats)
+        await Consumer(settings, client, resolver, handler, stats).run(topic, stop)
+    return ExitStatus.DONE
+
+
+def _topics(settings: ConsumerSettings, topic: str) -> list[Topic]:
+    made = partial(Topic, partitions=settings.topic_partitions, replication=settings.topic_replication)
+    return [made(topic), made(dead_letter_topic(topic), configs=_DEAD_LETTER_CONFIGS)]
+
+
+def _client(settings: ConsumerSettings, group: str) -> AIOKafkaConsumer:
+    session_ms = int(settings.session_timeout * 1000)
+    request_ms = int((REBALANCE_SECONDS + 5) * 1000)  # it also bounds the wait for a rebalance
+    return AIOKafkaConsumer(
+        **kafka.client_arguments(settings) | {"request_timeout_ms": request_ms},
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset=settings.auto_offset_reset,
+        isolation_level="read_committed",  # what a transaction has taken back is no event
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=min(3000, session_ms // 3),
+        rebalance_timeout_ms=int(REBALANCE_SECONDS * 1000),
+    )
+
+
+def _remedy(error: KafkaError) -> str | None:
+    """What a person must change, for an error that trying again does not mend."""
+    match error:
+        case NoOffsetForPartitionError() | OffsetOutOfRangeError():
+            return "Choose a start: --from-beginning, --offset, or AUTO_OFFSET_RESET=earliest or latest instead of none"
+        case InvalidSessionTimeoutError():
+            return "Set SESSION_TIMEOUT between the broker's group.min.session.timeout.ms and group.max.session.timeout.ms"
+        case InvalidGroupIdError() | InconsistentGroupProtocolError():
+            return "Choose another GROUP_ID"
+        case _:
+            return missing_right(error)
+
+
+class Consumer:
+    """Fetches records, has them resolved, commits; statistics and the role's report go on beside it."""
+
+    def __init__(
+        self,
+        settings: ConsumerSettings,
+        client: AIOKafkaConsumer,
+        resolver: Resolver,
+        handler: Handler,
+        stats: ConsumerStats,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._resolver = resolver
+        self._handler = handler
+        self._stats = stats
+
+    async def run(self, topic: str, stop: asyncio.Event) -> None:
+        policy = CommitPolicy(self._settings.commit_records, self._settings.commit_interval)
+        async with asyncio.TaskGroup() as tasks:
+            held = Assignment(self._client, tasks, self._resolver.resolve, policy)
+            self._client.subscribe([topic], listener=held)
+            beside = [
+                tasks.create_task(self._commit(held), name="commit"),
+                tasks.create_task(self._statistics(held), name="statistics"),
+            ]
+            with suppress(StopRequested):
+                await unless_stopped(stop, self._poll(held))
+            for task in beside:
+                task.cancel()
+            await self._drain(held)
+
+    async def _poll(self, held: Assignment) -> None:
+        while True:
+            try:
+                await self._fetch(held)
+            except KafkaError as error:
+                if remedy := _remedy(error):
+                    raise SettingsError(f"Kafka refuses this consumer: {describe(error)}", remedy) from error
+                log.warning("fetch_failed", error=repr(error))
+                await self._fetch_each(held)
+            except Exception as error:  # noqa: BLE001 -- a batch that aiokafka can't read (a header's name, say)
+                log.error("fetch_failed", error=repr(error))
+                await self._fetch_each(held)
+            await asyncio.sleep(0)
+
+    async def _fetch(self, held: Assignment) -> None:
+        """Wait for records and hand them on, from one partition at a time.
+
+        A call that spans partitions loses what it took from the first one when the second one fails; asking for one
+        record waits for all partitions and takes from one.
+        """
+        full = held.full()
+        # To aiokafka no partition means all of them. Asking for one that does not exist keeps the membership alive.
+        wanted = (self._client.assignment() - full or {_NOWHERE}) if full else ()
+        wait_ms = _FULL_POLL_MS if full else _POLL_MS
+        for at, first in (await self._client.getmany(*wanted, timeout_ms=wait_ms, max_records=1)).items():
+            self._dispatch(held, first)
+            for rest in (await self._client.getmany(at, timeout_ms=0, max_records=_MOST_RECORDS)).values():
+                self._dispatch(held, rest)
+
+    async def _fetch_each(self, held: Assignment) -> None:
+        """Ask each partition by itself: one that can't be read stands still, loudly, and does not hide the others."""
+        for at in self._client.assignment() - held.full():
+            try:
+                for records in (await self._client.getmany(at, timeout_ms=_LOOK_MS)).values():
+                    self._dispatch(held, records)
+            except Exception as error:  # noqa: BLE001 -- whatever makes it unreadable
+                log.error("partition_not_readable", topic=at.topic, partition=at.partition, error=repr(error))
+        await asyncio.sleep(_ERROR_PAUSE)
+
+    def _dispatch(self, held: Assignment, records: list[ConsumerRecord[bytes, bytes]]) -> None:
+        self._stats.consumed += len(records)
+        held.dispatch(records)
+
+    async def _commit(self, held: Assignment) -> None:
+        while True:
+            await asyncio.sleep(min(0.1, self._settings.commit_interval))
+            await held.commit_if_due()
+
+    async def _statistics(self, held: Assignment) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(self._settings.stats_interval)
+            log.info("consumer_statistics", **self._stats.snapshot(clock()), lag=held.lag())
+            self._report()
+
+    def _report(self) -> None:
+        name, values = self._handler.report()
+        log.info(name, **values)
+
+    async def _drain(self, held: Assignment) -> None:
+        finished = await held.finish(*_shares(self._settings.drain_seconds)[:2])
+        self._report()
+        if not finished:
+            raise TandemError(
+                "Not all records in hand were handled and committed before the drain deadline; they will come again",
+                "Look for the cause in the lines above; raise DRAIN_SECONDS if the handler is slow",
+            )
+
+
+def _shares(seconds: float) -> tuple[float, float, float]:
+    """Divide the time of a drain: to finish what is in hand, to commit, to leave the group."""
+    reserve = min(5.0, seconds / 5)
+    return seconds - 2 * reserve, reserve, reserve
