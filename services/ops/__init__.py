@@ -1,0 +1,1 @@
+"""The operator's command `tandem`: one module a subcommand."""

@@ -1,0 +1,94 @@
+"""One of the services as a child process, its log lines handed on as they come."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+Line = dict[str, Any]
+Show = Callable[[str, Line], None]
+
+_LONGEST_LINE = 2**20
+_DRAIN_SECONDS = 40.0  # a service has a shorter deadline of its own
+_CUT_SHORT_SECONDS = 3.0  # enough to leave a consumer group, which a killed member does not
+
+
+class Child:
+    """A running service. `watching` ends when the process does, and holds its exit status."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, show: Show) -> None:
+        self.name = name
+        self._process = process
+        self._show = show
+        self._last: dict[str, Line] = {}
+        self.started = asyncio.Event()
+        self.watching = asyncio.create_task(self._watch(), name=f"watch {name}")
+
+    @property
+    def alive(self) -> bool:
+        return not self.watching.done()
+
+    def last(self, event: str) -> Line:
+        """The last line it logged of an event, or an empty one."""
+        return self._last.get(event, {})
+
+    async def stop(self, seconds: float = _DRAIN_SECONDS) -> int:
+        """Ask it to end, and return its exit status; after the deadline it is killed.
+
+        Asked a second time it cuts its drain short. One that had not yet got as far as to listen has done nothing.
+        """
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        await asyncio.wait((self.watching,), timeout=seconds)
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        status = await self.watching
+        return 0 if status == -signal.SIGTERM else status
+
+    async def _watch(self) -> int:
+        assert self._process.stdout is not None  # noqa: S101 -- it is a pipe
+        async for raw in self._process.stdout:
+            line = _parse(raw)
+            self._last[line["event"]] = line
+            if line["event"] == f"{self.name}_started":
+                self.started.set()
+            self._show(self.name, line)
+        return await self._process.wait()
+
+
+def _parse(raw: bytes) -> Line:
+    with suppress(ValueError):
+        line = json.loads(raw)
+        if isinstance(line, dict) and "event" in line:
+            return line
+    # A complaint from before there is a log, or from something that does not write to it.
+    return {"event": raw.decode(errors="replace").rstrip(), "level": "error"}
+
+
+@asynccontextmanager
+async def child(name: str, variables: Mapping[str, str], show: Show) -> AsyncIterator[Child]:
+    """Run `python -m services.<name>` with our environment and these variables on top, and show what it logs.
+
+    It has a session of its own, so a Ctrl+C in the terminal does not reach it before we stop it. Nothing of it is left
+    on exit.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        f"services.{name}",
+        env={**os.environ, **variables, "LOG_FORMAT": "json"},
+        start_new_session=True,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=_LONGEST_LINE,
+    )
+    running = Child(name, process, show)
+    try:
+        yield running
+    finally:
+        await running.stop(_CUT_SHORT_SECONDS)

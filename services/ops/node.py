@@ -1,0 +1,142 @@
+"""One broker of the embedded cluster, as a value: its ports, its files, its configuration."""
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import sample
+
+from tandem.errors import SettingsError
+
+# Not localhost: where that is ::1 first, librdkafka logs an error for each connection that is refused there.
+HOST = "127.0.0.1"
+
+# Below the ports that systems give to connecting sockets (32768 or 49152 and above): a client that keeps trying to
+# reach a dead broker on such a port connects to itself one day, and then the broker can't have its port back.
+_FREE_PORTS = range(20_000, 32_000)
+
+_LOG_LEVELS = {
+    "defaultLogLevel": "info",
+    "log.org.apache.kafka.common.config.AbstractConfig": "warn",  # all settings, three times over
+    "log.org.apache.kafka.common.utils.AppInfoParser": "error",
+    "showDateTime": "true",
+    "dateTimeFormat": "yyyy-MM-dd HH:mm:ss.SSS",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A broker that is also a controller. Its files lie side by side in `folder`, the cluster's."""
+
+    id: int
+    port: int
+    controller_port: int
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / f"broker-{self.id}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"broker-{self.id}.log"
+
+    @property
+    def properties(self) -> Path:
+        return self.folder / f"broker-{self.id}.properties"
+
+    @property
+    def formatted(self) -> bool:
+        return (self.data / "meta.properties").exists()
+
+
+def make_nodes(folder: Path, count: int, port: int) -> tuple[Node, ...]:
+    """Return nodes on the ports from `port` on; 0 means any free ports, as the controllers always have.
+
+    Raises SettingsError when a port can't be had.
+    """
+    wanted = range(port, port + count) if port else ()
+    for number in wanted:
+        problem = _port_problem(number)
+        if problem:
+            raise SettingsError(
+                f"Port {number} can't be used: {problem}",
+                "Stop what listens there, or choose another one with --port",
+            )
+    free = list(islice((number for number in free_ports() if number not in wanted), 2 * count))
+    clients, controllers = wanted or free[:count], free[count:]
+    return tuple(Node(i + 1, clients[i], controllers[i], folder) for i in range(count))
+
+
+def free_ports() -> Iterator[int]:
+    return (port for port in sample(_FREE_PORTS, len(_FREE_PORTS)) if not _port_problem(port))
+
+
+def _port_problem(port: int) -> str | None:
+    with socket.socket() as probe:
+        # As Java does: without it, the connections of the broker before this one would hold the port for a minute.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            return error.strerror
+    return None
+
+
+def properties(node: Node, cluster: Sequence[Node]) -> str:
+    """Write the configuration file of `node`. Its paths are relative: the broker runs in the cluster's folder."""
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": node.id,
+        "listeners": f"CLIENT://{node.address},CONTROLLER://{HOST}:{node.controller_port}",
+        "advertised.listeners": f"CLIENT://{node.address}",
+        "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "CLIENT",
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.voters": ",".join(f"{peer.id}@{HOST}:{peer.controller_port}" for peer in cluster),
+        "log.dirs": node.data.name,
+        "auto.create.topics.enable": "false",
+        "num.partitions": 3,
+        "unclean.leader.election.enable": "false",
+        "group.initial.rebalance.delay.ms": 0,  # a group of one shall not wait 3 s for a second member
+        "group.min.session.timeout.ms": 1000,  # tests of dead consumers need not wait 6 s
+        # The dead are replaced after 3 s, not 9. A broker that was killed can't come back before.
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
+        "log.cleaner.dedupe.buffer.size": 8 * 1024**2,  # by default 128 MiB of heap, taken at the start
+        **_replication(len(cluster)),
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _replication(brokers: int) -> Mapping[str, int]:
+    in_sync = 2 if brokers > 2 else 1
+    settings = {"default.replication.factor": min(brokers, 3), "min.insync.replicas": in_sync}
+    for topic in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
+        settings |= {f"{topic}.num.partitions": 3, f"{topic}.replication.factor": min(brokers, 3)}
+    return settings | {
+        "transaction.state.log.min.isr": in_sync,
+        "share.coordinator.state.topic.min.isr": in_sync,
+    }
+
+
+def command(java: Path, jars: Sequence[Path], heap: str, main: str, *arguments: str) -> list[str | Path]:
+    """Return what starts one of Kafka's main classes, quickly rather than for the highest throughput after an hour."""
+    logging = [f"-Dorg.slf4j.simpleLogger.{name}={value}" for name, value in _LOG_LEVELS.items()]
+    return [
+        java,
+        f"-Xmx{heap}",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+ExitOnOutOfMemoryError",  # a broker that has lost a thread would limp on
+        *logging,
+        "-classpath",
+        ":".join(map(str, jars)),
+        main,
+        *arguments,
+    ]
