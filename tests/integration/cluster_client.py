@@ -1,0 +1,109 @@
+"""The cluster through librdkafka: an auditor that used our client would share its mistakes."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewTopic
+
+_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class LogRecord:
+    """A record as the log holds it."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    timestamp_ms: int
+
+    def header(self, name: str) -> str:
+        (value,) = (value for each, value in self.headers if each == name)
+        return value.decode()
+
+
+def _record(message: Any) -> LogRecord:
+    assert not message.error()
+    return LogRecord(
+        message.partition(),
+        message.offset(),
+        message.key(),
+        message.value(),
+        tuple(message.headers() or ()),
+        message.timestamp()[1],
+    )
+
+
+class ClusterClient:
+    """Reads and prepares what tests need. Every call is bounded."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._settings: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers}
+
+    async def create_topic(self, name: str, partitions: int = 3, **configs: str) -> None:
+        """Create a topic; configs are written with underscores for dots."""
+        dotted = {key.replace("_", "."): value for key, value in configs.items()}
+        admin = AdminClient(self._settings)  # its futures end with it
+        made = admin.create_topics([NewTopic(name, partitions, 1, config=dotted)])
+        await asyncio.to_thread(made[name].result, _SECONDS)
+
+    async def delete_topic(self, name: str) -> None:
+        admin = AdminClient(self._settings)
+        await asyncio.to_thread(admin.delete_topics([name])[name].result, _SECONDS)
+
+    async def write(
+        self, topic: str, *values: bytes | None, key: bytes = b"k", compression: str = "none", **options: Any
+    ) -> None:
+        """Write values as they are, and wait until they are acknowledged."""
+        limit = {"compression.type": compression, "message.max.bytes": 100_000_000}
+        producer = Producer(self._settings | limit)
+        for value in values:
+            producer.produce(topic, value, key, **options)
+        left = await asyncio.to_thread(producer.flush, _SECONDS)
+        assert left == 0
+
+    async def read(self, topic: str) -> list[LogRecord]:
+        """Everything a topic holds now, partition by partition, in order."""
+        return await asyncio.to_thread(self._read, topic)
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """What a group has committed, by partition."""
+        admin = AdminClient(self._settings)
+        future = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
+        result = await asyncio.to_thread(future.result, _SECONDS)
+        return {at.partition: at.offset for at in result.topic_partitions if at.topic == topic}
+
+    def _read(self, topic: str) -> list[LogRecord]:
+        consumer = Consumer({**self._settings, "group.id": "auditor", "enable.auto.commit": False})
+        try:
+            partitions = consumer.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
+            ends = {
+                number: consumer.get_watermark_offsets(TopicPartition(topic, number), _SECONDS)[1]
+                for number in partitions
+            }
+            return [
+                message
+                for number, end in ends.items()
+                for message in self._partition(consumer, topic, number, end)
+            ]
+        finally:
+            consumer.close()
+
+    def _partition(self, consumer: Consumer, topic: str, number: int, end: int) -> list[LogRecord]:
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING)])
+        messages: list[LogRecord] = []
+        while len(messages) < end:
+            batch = consumer.consume(min(1000, end - len(messages)), timeout=_SECONDS)
+            assert batch, f"{topic}/{number} ended at {len(messages)}, before {end}"
+            messages += map(_record, batch)
+        return messages

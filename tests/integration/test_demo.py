@@ -1,0 +1,97 @@
+"""`tandem demo`, as `make demo` runs it."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from signal import SIGINT
+
+from tests.integration.conftest import free_port
+
+
+@asynccontextmanager
+async def demo(folder: Path, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the demo with its broker's data in `folder`; it is stopped if it is still there at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.ops",
+        "demo",
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ["HOME"],  # the jars are there
+            "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
+            "MESSAGE_INTERVAL": "50ms",
+            **settings,
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(SIGINT)
+            await process.wait()
+
+
+async def rest(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        return (await process.stdout.read()).decode()
+
+
+def assert_both_ended_well(said: str) -> None:
+    (finished,) = re.findall(r"demo +\[info +\] demo_finished +(.*)", said)
+    counts = dict(pair.split("=") for pair in finished.split())
+    assert int(counts["produced"]) > 0
+    assert counts["produced"] == counts["handled"]
+    assert (counts["errors"], counts["dead_lettered"], counts["still_to_consume"]) == ("0", "0", "0")
+    assert "producer_stopped" in said
+    assert "consumer_stopped" in said
+    assert "Traceback" not in said
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The processes that work in a folder or below it: the services, and Java in its data."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            if (process / "cwd").readlink().is_relative_to(folder):
+                found.append(process.name)
+    return found
+
+
+async def test_it_shows_the_pair_at_work_and_ends_by_itself(tmp_path: Path) -> None:
+    async with demo(tmp_path, DEMO_SECONDS="1") as process:
+        said = await rest(process)
+        assert await process.wait() == 0
+    assert re.search(r"producer \[debug +\] delivery_report +outcome=acked topic=transactions", said)
+    assert re.search(r"consumer \[info +\] transaction +transaction=TXN-", said)
+    assert_both_ended_well(said)
+
+
+async def test_a_signal_drains_both_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with demo(tmp_path, STREAM="orders") as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            while b"order_processed" not in await process.stdout.readline():
+                pass
+        assert len(processes_in(tmp_path)) == 4, "demo, broker, producer, consumer"
+        process.send_signal(SIGINT)
+        said = await rest(process)
+        assert await process.wait() == 0
+    assert_both_ended_well(said)
+    assert not processes_in(tmp_path)
+
+
+async def test_a_bad_setting_of_a_service_is_told_before_a_broker_is_started(tmp_path: Path) -> None:
+    async with demo(tmp_path, ROLE="cook") as process:
+        said = await rest(process)
+        assert await process.wait() == 3
+    assert "ROLE=cook is no role" in said
+    assert not (tmp_path / ".tandem").exists()
