@@ -1,0 +1,1 @@
+"""Figures, measured. Each module is a program that prints its own."""
