@@ -10,7 +10,7 @@ import uvloop
 from tandem import log
 from tandem.errors import ExitStatus, TandemError
 from tandem.settings import LogSettings
-from tandem.settings_source import AnySettings, read_settings
+from tandem.settings.source import AnySettings, read_settings
 from tandem.signals import Stop, stop_on_signals
 
 Serve = Callable[[AnySettings, asyncio.Event], Awaitable[ExitStatus]]

@@ -18,7 +18,7 @@ from services.ops.lag import lag
 from tandem.errors import ExitStatus, StopRequested, TandemError, UnavailableError
 from tandem.schemas import STREAMS
 from tandem.settings import ConsumerSettings, KafkaSettings, ProducerSettings, StreamName
-from tandem.settings_source import read_settings
+from tandem.settings.source import read_settings
 from tandem.signals import unless_stopped
 
 _DATA = Path(".tandem/kafka")

@@ -8,7 +8,7 @@ from services.ops.broker import BrokerSettings
 from services.ops.java import last_complaint
 from services.ops.node import Node, command, make_nodes, properties
 from tandem.errors import SettingsError
-from tandem.settings_source import read_settings
+from tandem.settings.source import read_settings
 
 THREE = tuple(Node(i, 9091 + i, 20_000 + i, Path("/data")) for i in (1, 2, 3))
 BIND_FAILED = """\

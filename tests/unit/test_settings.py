@@ -6,7 +6,7 @@ import pytest
 from tandem.durations import Interval
 from tandem.errors import ExitStatus, SettingsError, UsageError
 from tandem.settings import ConsumerSettings, ProducerSettings
-from tandem.settings_source import read_settings
+from tandem.settings.source import read_settings
 
 SECRET = "c4nary-s3cret"
 
