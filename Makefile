@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup demo broker run-producer run-consumer test test-unit test-integration lint format types lock clean
+.PHONY: help setup demo broker registry run-producer run-consumer test test-unit test-integration schemas lint format types lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -23,6 +23,9 @@ demo: setup ## the pair at work on an embedded broker; Ctrl+C drains it (DEMO_SE
 broker: setup ## a local Kafka broker on port 9092, in the foreground
 	@$(RUN)/tandem broker
 
+registry: setup ## a local schema registry on port 8081, in the foreground
+	@$(RUN)/tandem registry
+
 run-producer: setup ## the producer, with settings from the environment and .env
 	@$(RUN)/python -m services.producer
 
@@ -37,6 +40,9 @@ test-unit: setup ## tests without I/O
 
 test-integration: setup ## tests on a real broker
 	$(RUN)/pytest tests/integration
+
+schemas: setup ## write the schemas of all events anew, unless that breaks what is out there
+	$(RUN)/python -m tandem.formats
 
 lint: setup ## ruff: rules and format
 	$(RUN)/ruff check

@@ -57,6 +57,10 @@ class Interval:
             raise ValueError("takes a range from the shorter to the longer interval, for example 2s-4s")
         return cls(low, high)
 
+    @property
+    def mean(self) -> float:
+        return (self.low + self.high) / 2
+
     def draw(self, random: Random) -> float:
         return self.low if self.low == self.high else random.uniform(self.low, self.high)
 

@@ -8,7 +8,9 @@ import logging
 import select
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, TextIO
 
 import orjson
@@ -20,6 +22,8 @@ _LONGEST_VALUE = 256
 _OWN_TEXT = {"event", "remedy"}  # ours, and whole: it may list what was not delivered
 _CLIENT_QUIET_SECONDS = 10.0
 _PATIENCE_MS = 500
+_COLORS = {"producer": "\x1b[36m", "consumer": "\x1b[35m"}
+_OTHER_COLOR = "\x1b[33m"
 
 
 def configure(level: str, form: str | None, out: TextIO | None = None) -> None:
@@ -32,14 +36,15 @@ def configure(level: str, form: str | None, out: TextIO | None = None) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(
-            fmt="iso" if as_json else "%H:%M:%S.%f", utc=as_json, key="timestamp"
-        ),
+        structlog.processors.MaybeTimeStamper(fmt="iso"),  # a child's line has one
         _printable,
         _ordered,
     ]
-    renderer: list[Processor] = [structlog.processors.format_exc_info] if as_json else []
-    renderer.append(structlog.processors.JSONRenderer(_json) if as_json else _console(out))
+    renderer: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
+        if as_json
+        else [_heading(colored=out.isatty()), _console(out)]
+    )
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -47,6 +52,27 @@ def configure(level: str, form: str | None, out: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     _adopt_standard_logging(_LEVELS[level])
+
+
+def relay(service: str, line: Mapping[str, Any]) -> None:
+    """Show a line that another service has logged, as JSON, among our own: under its name and with its time."""
+    rest = {key: value for key, value in line.items() if key not in {"event", "level"}}
+    level = logging.getLevelNamesMapping().get(str(line.get("level")).upper(), logging.ERROR)
+    structlog.get_logger(**rest | {"service": service}).log(level, line["event"])
+
+
+def _heading(*, colored: bool) -> Processor:
+    """What a line for people begins with: the time of day here and, where there are several, the service."""
+
+    def process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        time = datetime.fromisoformat(event["timestamp"]).astimezone()
+        event["timestamp"] = f"{time:%H:%M:%S}.{time.microsecond // 1000:03}"
+        if service := event.pop("service", None):
+            color = f"\x1b[0m{_COLORS.get(service, _OTHER_COLOR)}" if colored else ""
+            event["timestamp"] += f" {color}{service:15}"
+        return event
+
+    return process
 
 
 def _console(out: TextIO) -> Processor:
@@ -161,8 +187,10 @@ class _Handler(logging.Handler):
 
 
 def _is_noise(record: logging.LogRecord) -> bool:
-    """What tandem says better itself: why a bootstrap failed, and what became of a closed client's futures."""
+    """What tandem says better itself: why a bootstrap failed, what is sent in the clear, what became of a closed client's futures."""
     error = record.exc_info[1] if record.exc_info else None
-    return (record.name == "aiokafka" and record.funcName == "bootstrap") or (
-        record.name == "asyncio" and type(error).__module__ == "aiokafka.errors"
+    return (
+        (record.name == "aiokafka" and record.funcName == "bootstrap")
+        or (record.name == "aiokafka.conn" and record.funcName == "_do_sasl_handshake")
+        or (record.name == "asyncio" and type(error).__module__ == "aiokafka.errors")
     )

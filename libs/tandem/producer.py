@@ -11,14 +11,14 @@ from typing import Self
 from msgspec import Struct
 
 from tandem import kafka
-from tandem.codec import JsonCodec
 from tandem.delivery import Delivery
+from tandem.encoding import EventEncoder, registry_for
 from tandem.errors import CodecError
-from tandem.records import Fate, Record, Settled
+from tandem.headers import Headers
+from tandem.records import Fate, Outcome, Record, Settled
 from tandem.schemas import STREAMS
 from tandem.settings import ProducerSettings
 from tandem.signals import unless_stopped
-from tandem.topics import Topic, ensure_topics
 
 
 class EventProducer:
@@ -27,7 +27,7 @@ class EventProducer:
         async with EventProducer(ProducerSettings(stream="orders")) as producer:
             fate = await producer.send(Order(...))
 
-    Entering waits for a broker and makes sure that the topic exists; leaving flushes within `drain_seconds`, unless it
+    Entering waits for a broker, makes sure that the topics exist and, in a format with schemas, registers them; leaving flushes within `drain_seconds`, unless it
     is by a cancellation. Events that one caller sends or puts keep their order per key.
     `run` identifies the life of this producer in every record's `ce_id`. `stop` lets go of a wait for the broker.
     `on_settled` hears of every batch.
@@ -40,14 +40,12 @@ class EventProducer:
         stop: asyncio.Event | None = None,
         on_settled: Callable[[Settled], None] = lambda _: None,
     ) -> None:
-        stream = STREAMS[settings.stream]
         self.run = secrets.token_hex(6)
-        self.topic = settings.kafka_topic or stream.topic
+        self._stream = STREAMS[settings.stream]
         self._settings = settings
-        self._stream = stream
-        self._codec = JsonCodec(stream.event)
         self._stop = stop or asyncio.Event()
         self._entered = AsyncExitStack()
+        self._encoder: EventEncoder
         self._delivery = Delivery(
             partial(kafka.open_producer, settings),
             on_settled,
@@ -57,12 +55,13 @@ class EventProducer:
         )
 
     async def __aenter__(self) -> Self:
-        topic = Topic(self.topic, self._settings.topic_partitions, self._settings.topic_replication)
-        await ensure_topics(self._settings, [topic], self._stop)
+        async with registry_for(self._settings, [self._stream], self._stop) as registry:
+            opening = EventEncoder.open(self._settings, [self._stream], registry, self._stop)
+            self._encoder = await unless_stopped(self._stop, opening)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._delivery)
-            # Or the first event would wait for it.
-            await unless_stopped(self._stop, self._delivery.partitions(self.topic))
+            for topic in self.topics:  # or the first event would wait for it
+                await unless_stopped(self._stop, self._delivery.partitions(topic))
             self._entered = stack.pop_all()
         return self
 
@@ -72,16 +71,23 @@ class EventProducer:
         await self._entered.__aexit__(kind, error, trace)
 
     @property
+    def topics(self) -> list[str]:
+        """The topics that the stream's events go to."""
+        return self._encoder.topics
+
+    @property
     def in_flight(self) -> int:
-        """Events accepted whose fate is open."""
+        """Records accepted whose fate is open."""
         return self._delivery.in_flight
 
     async def send(self, event: Struct) -> Fate:
-        """Send one event and return its fate.
+        """Send one event and return its fate: of a stream with several topics, the worst of its records.
 
         Raises CodecError when it can't be encoded; then nothing is sent. An event stays sent when the wait is cancelled.
         """
-        return await self._delivery.send(self._record(event))
+        records = self._encoder.records(event)
+        fates = await asyncio.gather(*map(self._delivery.send, records))
+        return next((fate for fate in fates if fate.outcome is not Outcome.ACKED), fates[0])
 
     async def put(self, events: Iterable[Struct]) -> list[CodecError]:
         """Accept events for sending, in order; waits while there is no room. Returns why some can't be encoded."""
@@ -89,17 +95,20 @@ class EventProducer:
         errors: list[CodecError] = []
         for event in events:
             try:
-                records.append(self._record(event))
+                records += self._encoder.records(event)
             except CodecError as error:
                 errors.append(error)
         await self._delivery.put(records)
         return errors
 
-    async def flush(self, seconds: float) -> bool:
-        """Wait until every event accepted has its fate, at most `seconds`; say whether that is so."""
-        return await self._delivery.flush(seconds)
+    def records(self, event: Struct, headers: Headers = ()) -> list[Record]:
+        """The records that carry an event, one for each of its topics. Raises CodecError when it can't be encoded."""
+        return self._encoder.records(event, headers)
 
-    def _record(self, event: Struct) -> Record:
-        if not isinstance(event, self._stream.event):
-            raise CodecError(f"{type(event).__name__} is no event of the stream {self._stream.name}")
-        return Record(self.topic, self._stream.key(event), self._codec.encode(event))
+    async def put_records(self, records: Iterable[Record]) -> None:
+        """Accept records as they are for sending, in order; waits while there is no room."""
+        await self._delivery.put(records)
+
+    async def flush(self, seconds: float) -> bool:
+        """Wait until every record accepted has its fate, at most `seconds`; say whether that is so."""
+        return await self._delivery.flush(seconds)

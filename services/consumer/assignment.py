@@ -1,7 +1,11 @@
 """The partitions that this consumer holds: given and taken by rebalances, committed together."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from itertools import chain
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -9,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from services.consumer.offsets import CommitPolicy
 from services.consumer.partition import Partition, Resolve
+from tandem.errors import StopRequested
 
 # Of one partition; beyond either, no more is fetched of it before some of it is resolved.
 _MOST_RECORDS_IN_HAND = 5000
@@ -21,6 +26,8 @@ _CLEAN_UP_SECONDS = 0.5  # for a handler that is cancelled
 
 log = structlog.get_logger()
 
+Prepare = Callable[[int], Awaitable[None]]
+
 
 class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
     """Holds a Partition for each assigned one that records came from, on a task of its own, and commits for all."""
@@ -29,11 +36,13 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         self,
         client: AIOKafkaConsumer,
         tasks: asyncio.TaskGroup,
+        prepare: Prepare,
         resolve: Resolve,
         policy: CommitPolicy,
     ) -> None:
         self._client = client
         self._tasks = tasks
+        self._prepare = prepare
         self._resolve = resolve
         self._policy = policy
         self._held: dict[TopicPartition, tuple[Partition, asyncio.Task[None]]] = {}
@@ -50,9 +59,14 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         at = TopicPartition(records[0].topic, records[0].partition)
         if at not in self._held:
             partition = Partition(at, self._generation, self._resolve)
-            task = self._tasks.create_task(partition.run(), name=f"resolve {at.topic}/{at.partition}")
+            task = self._tasks.create_task(self._run(partition), name=f"resolve {at.topic}/{at.partition}")
             self._held[at] = partition, task
         self._held[at][0].add(records)
+
+    async def _run(self, partition: Partition) -> None:
+        with suppress(StopRequested):  # out of a wait, for its state or a schema: what is in hand comes again
+            await self._prepare(partition.at.partition)
+            await partition.run()
 
     def full(self) -> set[TopicPartition]:
         """Partitions that have enough in hand."""
@@ -66,6 +80,18 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         """Records in the log after the last resolved one, over the partitions held."""
         ends = ((self._client.highwater(at), held.offsets.next) for at, (held, _) in self._held.items())
         return sum(end - following for end, following in ends if end is not None and following is not None)
+
+    async def caught_up(self) -> bool:
+        """Say whether every partition of the assignment is resolved up to its end."""
+        assigned = self._client.assignment()
+        behind = [
+            at for at in assigned if (end := self._client.highwater(at)) is None or await self._next(at) < end
+        ]
+        return bool(assigned) and not behind
+
+    async def _next(self, at: TopicPartition) -> int:
+        following = self._held[at][0].offsets.next if at in self._held else None
+        return int(await self._client.position(at)) if following is None else following
 
     async def commit_if_due(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -82,10 +108,10 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         """Finish and commit, or abandon, before another consumer gets the partitions."""
         if revoked:
             finished = await self._release(revoked, _REVOKE_SECONDS, _REVOKE_COMMIT_SECONDS)
-            log.info("partitions_revoked", partitions=_numbers(revoked), finished=finished)
+            log.info("partitions_revoked", **_numbers(revoked), finished=finished)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        log.info("partitions_assigned", partitions=_numbers(assigned))
+        log.info("partitions_assigned", **_numbers(assigned))
 
     @property
     def _generation(self) -> int:
@@ -121,7 +147,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
             await self._client.commit({held.at: mark.offset for held, mark in marks})
         for held, mark in marks:
             held.offsets.commit(mark)
-            log.debug("committed", partition=held.at.partition, offset=mark.offset)
+            log.debug("committed", topic=held.at.topic, partition=held.at.partition, offset=mark.offset)
         return len(mine) == len(partitions)
 
 
@@ -137,5 +163,9 @@ async def _end(tasks: Collection[asyncio.Task[None]], seconds: float) -> bool:
     return not late and not any(task.cancelled() for task in tasks)
 
 
-def _numbers(partitions: Iterable[TopicPartition]) -> list[int]:
-    return sorted(at.partition for at in partitions)
+def _numbers(partitions: Iterable[TopicPartition]) -> dict[str, Any]:
+    """Partitions for a log line: their numbers, by topic where there are several."""
+    by_topic = defaultdict(list)
+    for at in sorted(partitions):
+        by_topic[at.topic].append(at.partition)
+    return {"partitions": dict(by_topic) if len(by_topic) > 1 else [*chain(*by_topic.values())]}

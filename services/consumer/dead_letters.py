@@ -1,22 +1,38 @@
 """Dead letters: a record that can't be resolved is set aside, byte for byte, with the reason."""
 
-import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import structlog
 from aiokafka import ConsumerRecord
 
+from services.consumer.acknowledged import acknowledged
 from tandem.delivery import Delivery
-from tandem.durations import growing_delays
 from tandem.headers import DEAD_LETTER, ORIGINAL_TOPIC, Header
-from tandem.records import Outcome, Record
+from tandem.kafka.topics import Topic
+from tandem.records import Record
 
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
 _LONGEST_MESSAGE = 1000  # bytes; an error's text may quote the whole record
 
 log = structlog.get_logger()
 
 
-def dead_letter_topic(topic: str) -> str:
+# Dead letters stay until someone has looked at them, and hold any record, whatever its time, with our headers on top.
+_CONFIGS = {
+    "retention.ms": "-1",
+    "max.message.bytes": str(16 * 1024 * 1024),
+    "message.timestamp.after.max.ms": str(2**63 - 1),
+}
+
+
+def dead_letter_topic(topic: Topic) -> Topic:
+    """The topic for what can't be resolved of another."""
+    return replace(topic, name=_name(topic.name), configs=_CONFIGS)
+
+
+def _name(topic: str) -> str:
     return f"{topic}-dlt"
 
 
@@ -39,7 +55,7 @@ def dead_letter(
     ]
     brought = [(name, value) for name, value in record.headers if not _is_own(name)]
     return Record(
-        topic=dead_letter_topic(record.topic),
+        topic=_name(record.topic),
         key=record.key,
         value=record.value,
         headers=[*brought, *own],
@@ -69,23 +85,19 @@ class DeadLetters:
         self._group = group
 
     async def put(self, record: ConsumerRecord[bytes, bytes], stage: str, error: Exception) -> None:
-        """Set the record aside. Returns only when Kafka has it: until then its partition waits, and nothing is skipped."""
+        """Set the record aside. Returns only when Kafka has it."""
         where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-        delays = growing_delays(_FIRST_DELAY, _LONGEST_DELAY)
-        while (problem := await self._try(record, stage, error)) is not None:
-            delay = next(delays)
-            log.error(
-                "dead_letter_not_written",
-                **where,
-                error=problem,
-                remedy=f"{dead_letter_topic(record.topic)} must take it: its rights, max.message.bytes, "
-                "message.timestamp.after.max.ms",
-                retry_in=f"{delay:g}s",
-            )
-            await asyncio.sleep(delay)
+        partitions = await self._delivery.partitions(_name(record.topic))
+        letter = dead_letter(record, self._group, stage, error, partitions)
+        await acknowledged(self._delivery, letter, partial(_complain, letter.topic, where))
         log.warning("dead_lettered", **where, stage=stage, reason=_message(error))
 
-    async def _try(self, record: ConsumerRecord[bytes, bytes], stage: str, error: Exception) -> str | None:
-        partitions = await self._delivery.partitions(dead_letter_topic(record.topic))
-        fate = await self._delivery.send(dead_letter(record, self._group, stage, error, partitions))
-        return None if fate.outcome is Outcome.ACKED else fate.error
+
+def _complain(topic: str, where: Mapping[str, Any], error: str | None, delay: float) -> None:
+    log.error(
+        "dead_letter_not_written",
+        **where,
+        error=error,
+        remedy=f"{topic} must take it: its rights, max.message.bytes, message.timestamp.after.max.ms",
+        retry_in=f"{delay:g}s",
+    )

@@ -5,6 +5,7 @@ all of the group's consumers, and a later rebalance can't repeat it.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -22,8 +23,10 @@ _FIRST_DELAY, _LONGEST_DELAY = 1.0, 8.0
 log = structlog.get_logger()
 
 
-async def move_group(settings: ConsumerSettings, topic: str, group: str, stop: asyncio.Event) -> None:
-    """Commit the offsets that `settings.offset` names, for all partitions of the topic.
+async def move_group(
+    settings: ConsumerSettings, topics: Sequence[str], group: str, stop: asyncio.Event
+) -> None:
+    """Commit the offsets that `settings.offset` names, for all partitions of the topics.
 
     A member that was killed stays in the group until its session times out, so a group that is in use is asked again
     for that long. Raises SettingsError when it still is.
@@ -31,7 +34,7 @@ async def move_group(settings: ConsumerSettings, topic: str, group: str, stop: a
     make = partial(
         AIOKafkaConsumer, **kafka.client_arguments(settings), group_id=group, enable_auto_commit=False
     )
-    move = partial(_move, settings=settings, topic=topic, group=group)
+    move = partial(_move, settings=settings, topics=topics, group=group)
     longest = settings.connect_timeout + settings.session_timeout
     try:
         async with asyncio.timeout(longest):
@@ -43,21 +46,29 @@ async def move_group(settings: ConsumerSettings, topic: str, group: str, stop: a
         ) from None
 
 
-async def _move(client: AIOKafkaConsumer, settings: ConsumerSettings, topic: str, group: str) -> None:
-    partitions = [TopicPartition(topic, number) for number in await _partitions(client, topic)]
+async def _move(
+    client: AIOKafkaConsumer, settings: ConsumerSettings, topics: Sequence[str], group: str
+) -> None:
+    partitions = await _partitions(client, topics)
     client.assign(partitions)
     start = "beginning" if settings.from_beginning else settings.offset
     offsets = await _offsets(client, partitions, start)
     await _commit(client, offsets, settings, group)
-    log.info("group_moved", group=group, offsets={at.partition: offset for at, offset in offsets.items()})
+    log.info(
+        "group_moved",
+        group=group,
+        offsets={f"{at.topic}/{at.partition}": offset for at, offset in offsets.items()},
+    )
 
 
-async def _partitions(client: AIOKafkaConsumer, topic: str) -> set[int]:
-    await client._client.set_topics([topic])  # noqa: SLF001 -- without it the consumer knows no topic before it joins
-    found: set[int] | None = client.partitions_for_topic(topic)
-    if not found:
-        raise LeaderNotAvailableError(topic)
-    return found
+async def _partitions(client: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
+    await client._client.set_topics(topics)  # noqa: SLF001 -- without it the consumer knows no topic before it joins
+    found = {topic: client.partitions_for_topic(topic) for topic in topics}
+    if missing := [topic for topic, numbers in found.items() if not numbers]:
+        raise LeaderNotAvailableError(", ".join(missing))
+    return [
+        TopicPartition(topic, number) for topic, numbers in found.items() for number in sorted(numbers or ())
+    ]
 
 
 async def _offsets(

@@ -1,36 +1,35 @@
 """The consumer: start → loop → drain → stop."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import (
-    InconsistentGroupProtocolError,
-    InvalidGroupIdError,
-    InvalidSessionTimeoutError,
-    KafkaError,
-    NoOffsetForPartitionError,
-    OffsetOutOfRangeError,
-)
+from aiokafka.errors import KafkaError
 
-from services.consumer.assignment import REBALANCE_SECONDS, Assignment
+from services.consumer.assignment import Assignment, Prepare
 from services.consumer.dead_letters import DeadLetters, dead_letter_topic
-from services.consumer.handlers import ROLES, Handler, choose_role
+from services.consumer.handler import Handler, Role
+from services.consumer.handlers import ROLES, choose_role
+from services.consumer.membership import group_client, remedy
 from services.consumer.offsets import CommitPolicy
+from services.consumer.outputs import Outputs
 from services.consumer.resolver import Resolver
+from services.consumer.restore import restorer
 from services.consumer.rewind import move_group
 from tandem import kafka
-from tandem.codec import JsonCodec
 from tandem.delivery import Delivery
-from tandem.diagnosis import describe, missing_right
+from tandem.encoding import EventEncoder, codecs_for, registry_for
 from tandem.errors import ExitStatus, SettingsError, StopRequested, TandemError
+from tandem.kafka.diagnosis import describe
+from tandem.kafka.rights import Right
+from tandem.kafka.topics import Topic, ensure_topics, stream_topics
 from tandem.schemas import STREAMS
 from tandem.settings import ConsumerSettings
 from tandem.signals import unless_stopped
 from tandem.stats import ConsumerStats
-from tandem.topics import Topic, ensure_topics
 
 _POLL_MS = 1000
 _FULL_POLL_MS = 20  # while a partition has enough in hand: it may have room again soon
@@ -39,74 +38,47 @@ _MOST_RECORDS = 500  # of one partition in one go: keeps the loop responsive
 _ERROR_PAUSE = 1.0
 _LOOK_MS = 200  # enough for a fetch that fails to fail again, so that its partition is known
 
-# Dead letters stay until someone has looked at them, and hold any record, whatever its time, with our headers on top.
-_DEAD_LETTER_CONFIGS = {
-    "retention.ms": "-1",
-    "max.message.bytes": str(16 * 1024 * 1024),
-    "message.timestamp.after.max.ms": str(2**63 - 1),
-}
-
 log = structlog.get_logger()
 
 
 async def serve(settings: ConsumerSettings, stop: asyncio.Event) -> ExitStatus:
     """Consume until `stop` is set, then finish what is in hand, commit and leave the group."""
-    role = choose_role(settings)
-    group = settings.group_id or role
-    stream = STREAMS[ROLES[role].stream]
-    topic = settings.kafka_topic or stream.topic
-    await ensure_topics(settings, _topics(settings, topic), stop)
+    name = choose_role(settings)
+    role = ROLES[name]
+    group = settings.group_id or role.group or name
+    topics = _topics(settings, role)
+    letters = [dead_letter_topic(topic) for topic in topics]
+    await ensure_topics(settings, {Right.READ: topics, Right.WRITE: letters}, stop)
+    names = [topic.name for topic in topics]
     if settings.from_beginning or settings.offset is not None:
-        await move_group(settings, topic, group, stop)
+        await move_group(settings, names, group, stop)
 
     clock = asyncio.get_running_loop().time
     stats = ConsumerStats(clock())
-    handler = ROLES[role].create(settings)
+    stream = STREAMS[role.stream]
+    handler = role.create(settings)
     async with AsyncExitStack() as stack:
         stack.callback(lambda: log.info("consumer_stopped", **stats.final(clock())))
+        registry = await stack.enter_async_context(registry_for(settings, [stream, *role.emits], stop))
+        decoder = codecs_for(settings, stream, registry).decoder(stream.event)
+        encoder = await EventEncoder.open(settings, role.emits, registry, stop)
+        restore = await restorer(settings, role, handler, decoder, stop)
         # Compressed, because what came compressed may be larger than any limit without.
         compressed = partial(kafka.open_producer, settings, compression="gzip")
-        outputs = Delivery(compressed, stop=stop, drain_seconds=1.0)
-        letters = DeadLetters(await stack.enter_async_context(outputs), group)
-        client = await kafka.connect(settings, partial(_client, settings, group), stop)
+        delivery = await stack.enter_async_context(Delivery(compressed, stop=stop, drain_seconds=1.0))
+        client = await kafka.connect(settings, partial(group_client, settings, group), stop)
         stack.push_async_callback(kafka.close, client, _shares(settings.drain_seconds)[2])
-        log.info("consumer_started", role=role, topic=topic, group=group)
-        resolver = Resolver(JsonCodec(stream.event), handler, letters, stats)
-        await Consumer(settings, client, resolver, handler, stats).run(topic, stop)
+        log.info("consumer_started", role=name, topics=names, group=group)
+        outputs = Outputs(name, encoder, delivery)
+        resolver = Resolver(decoder, handler, outputs, DeadLetters(delivery, group), stats)
+        await Consumer(settings, role, client, resolver, handler, stats).run(names, restore, stop)
     return ExitStatus.DONE
 
 
-def _topics(settings: ConsumerSettings, topic: str) -> list[Topic]:
-    made = partial(Topic, partitions=settings.topic_partitions, replication=settings.topic_replication)
-    return [made(topic), made(dead_letter_topic(topic), configs=_DEAD_LETTER_CONFIGS)]
-
-
-def _client(settings: ConsumerSettings, group: str) -> AIOKafkaConsumer:
-    session_ms = int(settings.session_timeout * 1000)
-    request_ms = int((REBALANCE_SECONDS + 5) * 1000)  # it also bounds the wait for a rebalance
-    return AIOKafkaConsumer(
-        **kafka.client_arguments(settings) | {"request_timeout_ms": request_ms},
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset=settings.auto_offset_reset,
-        isolation_level="read_committed",  # what a transaction has taken back is no event
-        session_timeout_ms=session_ms,
-        heartbeat_interval_ms=min(3000, session_ms // 3),
-        rebalance_timeout_ms=int(REBALANCE_SECONDS * 1000),
-    )
-
-
-def _remedy(error: KafkaError) -> str | None:
-    """What a person must change, for an error that trying again does not mend."""
-    match error:
-        case NoOffsetForPartitionError() | OffsetOutOfRangeError():
-            return "Choose a start: --from-beginning, --offset, or AUTO_OFFSET_RESET=earliest or latest instead of none"
-        case InvalidSessionTimeoutError():
-            return "Set SESSION_TIMEOUT between the broker's group.min.session.timeout.ms and group.max.session.timeout.ms"
-        case InvalidGroupIdError() | InconsistentGroupProtocolError():
-            return "Choose another GROUP_ID"
-        case _:
-            return missing_right(error)
+def _topics(settings: ConsumerSettings, role: Role) -> list[Topic]:
+    """The topics that a role reads."""
+    topics = stream_topics(settings, STREAMS[role.stream])
+    return [topics[name] for name in role.topics or topics]
 
 
 class Consumer:
@@ -115,22 +87,24 @@ class Consumer:
     def __init__(
         self,
         settings: ConsumerSettings,
+        role: Role,
         client: AIOKafkaConsumer,
         resolver: Resolver,
         handler: Handler,
         stats: ConsumerStats,
     ) -> None:
         self._settings = settings
+        self._tell = log.info if role.announces else log.debug
         self._client = client
         self._resolver = resolver
         self._handler = handler
         self._stats = stats
 
-    async def run(self, topic: str, stop: asyncio.Event) -> None:
+    async def run(self, topics: Sequence[str], prepare: Prepare, stop: asyncio.Event) -> None:
         policy = CommitPolicy(self._settings.commit_records, self._settings.commit_interval)
         async with asyncio.TaskGroup() as tasks:
-            held = Assignment(self._client, tasks, self._resolver.resolve, policy)
-            self._client.subscribe([topic], listener=held)
+            held = Assignment(self._client, tasks, prepare, self._resolver.resolve, policy)
+            self._client.subscribe(topics, listener=held)
             beside = [
                 tasks.create_task(self._commit(held), name="commit"),
                 tasks.create_task(self._statistics(held), name="statistics"),
@@ -146,8 +120,8 @@ class Consumer:
             try:
                 await self._fetch(held)
             except KafkaError as error:
-                if remedy := _remedy(error):
-                    raise SettingsError(f"Kafka refuses this consumer: {describe(error)}", remedy) from error
+                if change := remedy(error):
+                    raise SettingsError(f"Kafka refuses this consumer: {describe(error)}", change) from error
                 log.warning("fetch_failed", error=repr(error))
                 await self._fetch_each(held)
             except Exception as error:  # noqa: BLE001 -- a batch that aiokafka can't read (a header's name, say)
@@ -181,13 +155,18 @@ class Consumer:
         await asyncio.sleep(_ERROR_PAUSE)
 
     def _dispatch(self, held: Assignment, records: list[ConsumerRecord[bytes, bytes]]) -> None:
+        first = records[0]
+        self._tell("records_received", count=len(records), topic=first.topic, partition=first.partition)
         self._stats.consumed += len(records)
         held.dispatch(records)
 
     async def _commit(self, held: Assignment) -> None:
+        caught_up = False
         while True:
             await asyncio.sleep(min(0.1, self._settings.commit_interval))
             await held.commit_if_due()
+            if not caught_up and (caught_up := await held.caught_up()):
+                log.info("caught_up", resolved=self._stats.resolved)
 
     async def _statistics(self, held: Assignment) -> None:
         clock = asyncio.get_running_loop().time

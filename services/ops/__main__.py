@@ -1,11 +1,11 @@
-"""The operator's command: `tandem broker`, `tandem demo`."""
+"""The operator's command: `tandem broker`, `tandem demo`, `tandem registry`, `tandem topics`."""
 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.ops import broker, demo
+from services.ops import broker, demo, registry, topics
 from tandem.errors import ExitStatus
 from tandem.runner import Serve
 from tandem.runner import main as run
@@ -23,6 +23,8 @@ class Command:
 COMMANDS = {
     "broker": Command(broker.BrokerSettings, broker.serve),
     "demo": Command(demo.DemoSettings, demo.serve),
+    "registry": Command(registry.RegistryServerSettings, registry.serve),
+    "topics": Command(topics.TopicsSettings, topics.serve),
 }
 
 

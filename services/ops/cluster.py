@@ -16,9 +16,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
-from services.ops.java import JavaProcess, fetch_jars, find_java
+from services.ops.java import JavaProcess, find_java
 from services.ops.lock import FolderLock
-from services.ops.node import HOST, Node, command, make_nodes, properties
+from services.ops.maven import fetch_jars
+from services.ops.node import HOST, OPEN, Node, Security, command, make_nodes, properties
 from tandem.errors import SettingsError, UnavailableError
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.3.1+org.slf4j:slf4j-simple:1.7.36"
@@ -39,7 +40,14 @@ class KafkaCluster:
     """
 
     def __init__(
-        self, *, data: Path, port: int = 9092, brokers: int = 1, heap: str = "256m", fresh: bool = False
+        self,
+        *,
+        data: Path,
+        port: int = 9092,
+        brokers: int = 1,
+        heap: str = "256m",
+        fresh: bool = False,
+        security: Security = OPEN,
     ) -> None:
         """Prepare a cluster on `port` and those after it, or on any free ports if it is 0; `fresh` wipes the data."""
         self.data = data.absolute()
@@ -48,6 +56,7 @@ class KafkaCluster:
         self._brokers = brokers
         self._heap = heap
         self._fresh = fresh
+        self._security = security
         self._lock: FolderLock | None = None
         self._java = Path()
         self._jars: Sequence[Path] = ()
@@ -79,7 +88,7 @@ class KafkaCluster:
         """
         try:
             self._lock = FolderLock(self.data)
-            self.nodes = make_nodes(self.data, self._brokers, self._port)
+            self.nodes = make_nodes(self.data, self._brokers, self._port, self._security)
             self._prepare_data()
             self._java = await asyncio.to_thread(find_java)
             self._jars = await fetch_jars(KAFKA)
@@ -147,7 +156,7 @@ class KafkaCluster:
             )
         for node in self.nodes:
             node.data.mkdir(exist_ok=True)
-            node.properties.write_text(properties(node, self.nodes))
+            node.properties.write_text(properties(node, self.nodes, self._security))
 
     async def _bring_up(self, nodes: Sequence[Node]) -> None:
         """Start Kafka on nodes and wait until clients can use them and those that run already."""
@@ -188,15 +197,7 @@ class KafkaCluster:
             await asyncio.sleep(_POLL)
 
     def _explain_end(self, node: Node) -> UnavailableError:
-        process = self._running[node.id]
-        who = f"Broker {node.id} (pid {process.pid})"
-        if process.status is not None and process.status < 0:
-            return UnavailableError(f"{who} was killed by signal {-process.status}", f"Read {node.log}")
-        complaint = process.complaint()
-        return UnavailableError(
-            f"{who} ended: {complaint}",
-            "Give it more with --heap" if "OutOfMemoryError" in complaint else f"Read {node.log}",
-        )
+        return self._running[node.id].explain_end(f"Broker {node.id}")
 
 
 async def _usable(nodes: Sequence[Node]) -> bool:
@@ -245,6 +246,5 @@ def _cluster_id(nodes: Sequence[Node]) -> str:
             )
             if known:
                 return known[1]
-    return "tandem" + secrets.token_urlsafe(
-        12
-    )  # 16 bytes in base64, and no dash in front: it becomes an argument
+    # 16 bytes in base64, and no dash in front: it becomes an argument.
+    return "tandem" + secrets.token_urlsafe(12)

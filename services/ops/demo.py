@@ -1,31 +1,39 @@
-"""`tandem demo`: the pair at work, on an embedded broker if none is there, in one merged view."""
+"""`tandem demo`: the producer and every role of a stream at work, in one merged view.
+
+It brings a broker along if none is there, and a schema registry if the events' format takes one.
+"""
 
 import asyncio
-import sys
-from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+import structlog
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
-from structlog.dev import ConsoleRenderer
 
-from services.consumer.handlers import choose_role
-from services.ops.child import Child, Line, child
+from services.consumer.handlers import ROLES, choose_role
 from services.ops.cluster import KafkaCluster, listens
 from services.ops.lag import lag
+from services.ops.registry import SchemaRegistryServer
+from tandem.child import Child, Line, child
+from tandem.codec import Format
+from tandem.encoding import format_of
 from tandem.errors import ExitStatus, StopRequested, TandemError, UnavailableError
+from tandem.log import relay
 from tandem.schemas import STREAMS
 from tandem.settings import ConsumerSettings, KafkaSettings, ProducerSettings, StreamName
+from tandem.settings.log import Form, Level
 from tandem.settings.source import read_settings
 from tandem.signals import unless_stopped
 
-_DATA = Path(".tandem/kafka")
+_DATA, _SCHEMAS = Path(".tandem/kafka"), Path(".tandem/registry")
 _LOCAL = {"localhost", "127.0.0.1"}
 _CATCH_UP_SECONDS = 10.0
 _LOOK_AGAIN = 0.2
-_COLORS = {"producer": "\x1b[36m", "consumer": "\x1b[35m", "demo": "\x1b[33m"}
+
+log = structlog.get_logger()
 
 
 class DemoSettings(KafkaSettings):
@@ -35,54 +43,73 @@ class DemoSettings(KafkaSettings):
 
     stream: StreamName = Field("bank", description=f"What to produce and consume: {', '.join(STREAMS)}")
     demo_seconds: float | None = Field(None, gt=0, description="End after this time (default: at Ctrl+C)")
+    # At debug the producer shows each delivery report, which is what people come to see.
+    log_level: Level = Field("debug", description="Least severe lines shown")
+    log_format: Form | None = Field("console", description="console, or json")
 
 
 async def serve(settings: DemoSettings, stop: asyncio.Event) -> ExitStatus:
-    """Run the pair until `stop`, a time-out or the end of one of the two; then drain both and compare their counts."""
-    await asyncio.to_thread(_check, settings.stream)
-    view = View()
+    """Run the producer and the consumers until `stop`, a time-out or the end of one; then drain all and compare counts."""
+    needs_registry, roles = await asyncio.to_thread(_plan, settings)
+    structlog.contextvars.bind_contextvars(service="demo")
     async with AsyncExitStack() as stack:
-        broker_ends = await unless_stopped(stop, _ensure_broker(settings, stack, view))
+        broker_ends = await unless_stopped(stop, _ensure_broker(settings, stack))
         variables = {"KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers, "STREAM": settings.stream}
-        consumer = await stack.enter_async_context(child("consumer", variables, view.show))
-        # At debug the producer shows each delivery report, which is what people come to see.
-        level = settings.log_level if "log_level" in settings.model_fields_set else "debug"
-        producer = await stack.enter_async_context(
-            child("producer", variables | {"LOG_LEVEL": level}, view.show)
-        )
+        if needs_registry:
+            variables["SCHEMA_REGISTRY_URL"] = await unless_stopped(stop, _start_registry(stack))
+        consumers = [await stack.enter_async_context(_consumer(role, variables)) for role in roles]
+        at_debug = variables | {"LOG_LEVEL": settings.log_level, "MODE": "continuous"}
+        producer = await stack.enter_async_context(child("producer", at_debug))
         with suppress(TimeoutError, StopRequested):
-            await unless_stopped(stop, _at_work(producer, consumer))
+            await unless_stopped(stop, _at_work(producer, *consumers))
             async with asyncio.timeout(settings.demo_seconds):
-                await unless_stopped(stop, _first_of(broker_ends, producer, consumer))
-        _tell_ends(view, broker_ends, producer, consumer)
+                await unless_stopped(stop, _first_of(broker_ends, producer, *consumers))
+        _tell_ends(broker_ends, producer, *consumers)
         status = await producer.stop()
-        behind = None if broker_ends.done() else await _catch_up(settings, consumer)
-        status = await consumer.stop() or status
-        view.say("demo_finished", **_summary(producer, consumer), still_to_consume=behind)
-        # What a killed child ends with is no status of ours.
-        return ExitStatus(status) if status in set(ExitStatus) else ExitStatus.FAILURE
+        behind = None if broker_ends.done() else await _catch_up(settings, consumers)
+        statuses = [status, *await asyncio.gather(*(consumer.stop() for consumer in consumers))]
+        log.info("demo_finished", **_summary(producer, consumers), still_to_consume=behind)
+        return next(filter(None, statuses), ExitStatus.DONE)
 
 
-async def _ensure_broker(
-    settings: DemoSettings, stack: AsyncExitStack, view: "View"
-) -> asyncio.Future[UnavailableError]:
+def _plan(settings: DemoSettings) -> tuple[bool, list[str]]:
+    """Say whether a registry is to be started, and which roles to run: ROLE, or all of the stream.
+
+    The settings of both services are read: what is wrong with them is known before a broker is started.
+    """
+    read_settings(ProducerSettings, ["--stream", settings.stream])
+    consumer = read_settings(ConsumerSettings, ["--stream", settings.stream])
+    stream = STREAMS[settings.stream]
+    plain = format_of(consumer, stream) is Format.JSON
+    chosen = choose_role(consumer)
+    everyone = [name for name, role in ROLES.items() if role.stream == stream.name]
+    return not plain and consumer.schema_registry_url is None, [chosen] if consumer.role else everyone
+
+
+def _consumer(role: str, variables: Mapping[str, str]) -> AbstractAsyncContextManager[Child]:
+    """A consumer with that role, whose lines go under the role's name."""
+    return child("consumer", {**variables, "ROLE": role}, lambda _, line: relay(role, line))
+
+
+async def _start_registry(stack: AsyncExitStack) -> str:
+    log.info("registry_starting", data=str(_SCHEMAS))
+    server = await stack.enter_async_context(SchemaRegistryServer(data=_SCHEMAS, port=0))
+    log.info("registry_ready", url=server.url)
+    return server.url
+
+
+async def _ensure_broker(settings: DemoSettings, stack: AsyncExitStack) -> asyncio.Future[UnavailableError]:
     """Start a broker if none listens; return what is done when one that we started ends."""
     host, _, port = settings.kafka_bootstrap_servers.split(",")[0].rpartition(":")
     if host in _LOCAL and not await listens(host, int(port)):
-        view.say("broker_starting", port=int(port), data=str(_DATA))
+        log.info("broker_starting", port=int(port), data=str(_DATA))
         cluster = await stack.enter_async_context(KafkaCluster(data=_DATA, port=int(port)))
-        view.say("broker_ready", bootstrap_servers=cluster.bootstrap_servers)
+        log.info("broker_ready", bootstrap_servers=cluster.bootstrap_servers)
         ends = asyncio.create_task(cluster.failure(), name="watch broker")
         stack.callback(ends.cancel)
         return ends
-    view.say("broker_found", bootstrap_servers=settings.kafka_bootstrap_servers)
+    log.info("broker_found", bootstrap_servers=settings.kafka_bootstrap_servers)
     return asyncio.get_running_loop().create_future()
-
-
-def _check(stream: str) -> None:
-    """Read the settings of both services: what is wrong with them is known before a broker is started."""
-    read_settings(ProducerSettings, ["--stream", stream])
-    choose_role(read_settings(ConsumerSettings, ["--stream", stream]))
 
 
 async def _at_work(*children: Child) -> None:
@@ -105,53 +132,39 @@ async def _first_of(other: asyncio.Future[Any], *children: Child) -> None:
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
 
-def _tell_ends(view: "View", broker_ends: asyncio.Future[UnavailableError], *children: Child) -> None:
+def _tell_ends(broker_ends: asyncio.Future[UnavailableError], *children: Child) -> None:
     """Say which part ended before it was asked to."""
     if broker_ends.done():
-        view.say("broker_ended", cause=broker_ends.result().cause)
+        log.info("broker_ended", cause=broker_ends.result().cause)
     for each in children:
         if not each.alive:
-            view.say("service_ended", service=each.name, status=each.watching.result())
+            log.info("service_ended", service=each.name, status=each.watching.result())
 
 
-async def _catch_up(settings: DemoSettings, consumer: Child) -> int | None:
-    """Give the consumer time for what was produced last; return how many records it is behind, if that is known."""
-    started = consumer.last("consumer_started")
+async def _catch_up(settings: DemoSettings, consumers: Sequence[Child]) -> int | None:
+    """Give the consumers time for what was produced last; return how many records they are behind, if that is known."""
+    started = [line for consumer in consumers if (line := consumer.last("consumer_started"))]
     behind: int | None = None
     with suppress(TimeoutError, TandemError):
         async with asyncio.timeout(_CATCH_UP_SECONDS):
-            while started and consumer.alive and behind != 0:
-                behind = await lag(settings, started["group"], started["topic"], asyncio.Event())
+            while started and all(consumer.alive for consumer in consumers) and behind != 0:
+                lags = [
+                    await lag(settings, line["group"], line["topics"], asyncio.Event()) for line in started
+                ]
+                behind = sum(lags)
                 await asyncio.sleep(_LOOK_AGAIN)
     return behind
 
 
-def _summary(producer: Child, consumer: Child) -> Line:
-    sent, got = producer.last("producer_stopped"), consumer.last("consumer_stopped")
-    return {name: sent.get(name) for name in ("produced", "errors")} | {
-        name: got.get(name) for name in ("handled", "dead_lettered")
+def _summary(producer: Child, consumers: Sequence[Child]) -> Line:
+    sent = producer.last("producer_stopped")
+    got = {
+        consumer.last("consumer_started").get("role"): consumer.last("consumer_stopped")
+        for consumer in consumers
     }
-
-
-class View:
-    """Lines of several services as one stream for people: each under the name of the service it is from."""
-
-    def __init__(self, out: TextIO = sys.stdout) -> None:
-        self._out = out
-        self._colored = out.isatty()
-        self._renderer = ConsoleRenderer(colors=self._colored, pad_event_to=22, sort_keys=False)
-
-    def say(self, event: str, **values: object) -> None:
-        """Show a line of the demo's own."""
-        self.show(
-            "demo", {"event": event, "level": "info", "timestamp": datetime.now(UTC).isoformat(), **values}
-        )
-
-    def show(self, service: str, line: Line) -> None:
-        time = str(line.get("timestamp", ""))[11:23]
-        rest = {key: value for key, value in line.items() if key != "timestamp"}
-        text = self._renderer(None, "", rest)
-        label = f"{_COLORS[service]}{service:8}\x1b[0m" if self._colored else f"{service:8}"
-        with suppress(OSError):  # the reader went away
-            self._out.write(f"{time} {label} {text}\n")
-            self._out.flush()
+    return {
+        "produced": sent.get("produced"),
+        "errors": sent.get("errors"),
+        "handled": {role: end.get("handled") for role, end in got.items()},
+        "dead_lettered": sum(end.get("dead_lettered", 0) for end in got.values()),
+    }

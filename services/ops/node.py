@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from random import sample
@@ -26,6 +26,26 @@ _LOG_LEVELS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """Another way into each broker than the plain one, for example with TLS."""
+
+    name: str
+    protocol: str
+    settings: Mapping[str, str]  # Kafka's, without the prefix listener.name.<name>.
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What makes a cluster ask who someone is, and what they may do. Its plain listener stays open to this machine."""
+
+    listeners: Sequence[Listener] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+OPEN = Security()
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A broker that is also a controller. Its files lie side by side in `folder`, the cluster's."""
 
@@ -33,6 +53,7 @@ class Node:
     port: int
     controller_port: int
     folder: Path
+    more_ports: Mapping[str, int] = field(default_factory=dict)  # of the listeners that a Security adds
 
     @property
     def address(self) -> str:
@@ -55,22 +76,30 @@ class Node:
         return (self.data / "meta.properties").exists()
 
 
-def make_nodes(folder: Path, count: int, port: int) -> tuple[Node, ...]:
-    """Return nodes on the ports from `port` on; 0 means any free ports, as the controllers always have.
+def make_nodes(folder: Path, count: int, port: int, security: Security = OPEN) -> tuple[Node, ...]:
+    """Return nodes on the ports from `port` on; 0 means any free ports, as all other listeners always have.
 
     Raises SettingsError when a port can't be had.
     """
     wanted = range(port, port + count) if port else ()
     for number in wanted:
-        problem = _port_problem(number)
-        if problem:
-            raise SettingsError(
-                f"Port {number} can't be used: {problem}",
-                "Stop what listens there, or choose another one with --port",
-            )
-    free = list(islice((number for number in free_ports() if number not in wanted), 2 * count))
-    clients, controllers = wanted or free[:count], free[count:]
-    return tuple(Node(i + 1, clients[i], controllers[i], folder) for i in range(count))
+        require_free(number)
+    free = (number for number in free_ports() if number not in wanted)
+    clients = wanted or list(islice(free, count))
+    names = [listener.name for listener in security.listeners]
+    return tuple(
+        Node(i + 1, clients[i], next(free), folder, dict(zip(names, free, strict=False)))
+        for i in range(count)
+    )
+
+
+def require_free(port: int) -> None:
+    """Raise SettingsError when the port can't be had."""
+    if problem := _port_problem(port):
+        raise SettingsError(
+            f"Port {port} can't be used: {problem}",
+            "Stop what listens there, or choose another one with --port",
+        )
 
 
 def free_ports() -> Iterator[int]:
@@ -88,14 +117,17 @@ def _port_problem(port: int) -> str | None:
     return None
 
 
-def properties(node: Node, cluster: Sequence[Node]) -> str:
+def properties(node: Node, cluster: Sequence[Node], security: Security = OPEN) -> str:
     """Write the configuration file of `node`. Its paths are relative: the broker runs in the cluster's folder."""
+    ways = {"CLIENT": node.port, **node.more_ports}
+    advertised = ",".join(f"{name}://{HOST}:{port}" for name, port in ways.items())
+    protocols = "".join(f",{listener.name}:{listener.protocol}" for listener in security.listeners)
     settings = {
         "process.roles": "broker,controller",
         "node.id": node.id,
-        "listeners": f"CLIENT://{node.address},CONTROLLER://{HOST}:{node.controller_port}",
-        "advertised.listeners": f"CLIENT://{node.address}",
-        "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": f"{advertised},CONTROLLER://{HOST}:{node.controller_port}",
+        "advertised.listeners": advertised,
+        "listener.security.protocol.map": f"CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}",
         "inter.broker.listener.name": "CLIENT",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": ",".join(f"{peer.id}@{HOST}:{peer.controller_port}" for peer in cluster),
@@ -110,8 +142,17 @@ def properties(node: Node, cluster: Sequence[Node]) -> str:
         "broker.heartbeat.interval.ms": 500,
         "log.cleaner.dedupe.buffer.size": 8 * 1024**2,  # by default 128 MiB of heap, taken at the start
         **_replication(len(cluster)),
+        **_security_settings(security),
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _security_settings(security: Security) -> Mapping[str, str]:
+    return dict(security.settings) | {
+        f"listener.name.{listener.name.lower()}.{name}": value
+        for listener in security.listeners
+        for name, value in listener.settings.items()
+    }
 
 
 def _replication(brokers: int) -> Mapping[str, int]:

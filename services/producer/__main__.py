@@ -1,8 +1,8 @@
-"""`python -m services.producer`: the producer service."""
+"""`python -m services.producer`: the producer, in the mode that the settings name."""
 
 import sys
 
-from services.producer.service import serve
+from services.producer.modes import serve
 from tandem.runner import main
 from tandem.settings import ProducerSettings
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.ops.broker import BrokerSettings
 from services.ops.java import last_complaint
-from services.ops.node import Node, command, make_nodes, properties
+from services.ops.node import Listener, Node, Security, command, make_nodes, properties
 from tandem.errors import SettingsError
 from tandem.settings.source import read_settings
 
@@ -74,6 +74,21 @@ def test_free_ports_are_none_that_a_client_is_given_by_the_system() -> None:
     ports = [node.port for node in nodes] + [node.controller_port for node in nodes]
     assert len(set(ports)) == 6
     assert max(ports) < 32_768
+
+
+def test_a_listener_that_asks_who_one_is_has_a_port_and_settings_of_its_own() -> None:
+    """The plain one stays: brokers talk to each other through it."""
+    security = Security(
+        (Listener("SASL", "SASL_SSL", {"ssl.keystore.type": "PEM"}),), {"super.users": "User:admin"}
+    )
+    secured = Node(1, 9092, 20_001, Path("/data"), {"SASL": 20_002})
+    settings = dict(line.split("=", 1) for line in properties(secured, (secured,), security).splitlines())
+
+    assert settings["advertised.listeners"] == "CLIENT://127.0.0.1:9092,SASL://127.0.0.1:20002"
+    assert settings["listeners"].startswith(settings["advertised.listeners"])
+    assert settings["listener.security.protocol.map"] == "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL"
+    assert settings["listener.name.sasl.ssl.keystore.type"] == "PEM"
+    assert settings["super.users"] == "User:admin"
 
 
 def test_the_heap_reaches_java() -> None:

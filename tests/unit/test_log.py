@@ -2,6 +2,7 @@ import io
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -103,3 +104,42 @@ def test_a_reader_that_stops_reading_holds_nothing_up() -> None:
         for _ in range(100):
             structlog.get_logger().info("order_processed")
         assert b"order_processed" not in pipe.read1(2**20)
+
+
+def relayed(form: str, out: io.StringIO | None = None) -> str:
+    out = out or io.StringIO()
+    log.configure("info", form, out)
+    line = {
+        "timestamp": "2026-01-01T12:00:00.123456Z",
+        "level": "warning",
+        "event": "large_order",
+        "amount": "401",
+    }
+    log.relay("consumer", line)
+    log.relay("consumer", line | {"level": "debug"})
+    return out.getvalue()
+
+
+def test_a_line_of_another_service_keeps_its_time_and_level_and_gets_its_name() -> None:
+    assert json.loads(relayed("json")) == {
+        "timestamp": "2026-01-01T12:00:00.123456Z",
+        "level": "warning",
+        "event": "large_order",
+        "amount": "401",
+        "service": "consumer",
+    }
+
+
+def test_for_people_its_name_stands_in_front() -> None:
+    text = relayed("console")
+    assert re.fullmatch(r"\d\d:\d\d:00\.123 consumer +\[warning  \] large_order +amount=401\n", text)
+    assert "consumer" in relayed("console", Terminal())
+
+
+def test_a_complaint_from_before_there_is_a_log_is_an_error_of_now() -> None:
+    out = io.StringIO()
+    log.configure("info", "json", out)
+    log.relay("consumer", {"event": "a\x1b[31mb"})
+    line = json.loads(out.getvalue())
+    assert (line["level"], line["event"]) == ("error", r"a\x1b[31mb")
+    assert line["timestamp"]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from tandem.durations import Interval
-from tandem.schemas.stream import Name, Stream
+from tandem.schemas.stream import EventTopic, Name, Stream
 
 TransactionType = Literal["deposit", "withdrawal", "transfer", "payment"]
 
@@ -29,4 +29,4 @@ def _key(transaction: Transaction) -> bytes:
     return b"%d" % transaction.account
 
 
-STREAM = Stream("bank", topic="transactions", event=Transaction, key=_key, interval=Interval.parse("500ms"))
+STREAM = Stream("bank", (EventTopic("transactions"),), Transaction, _key, Interval.parse("500ms"))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from tandem.durations import Interval
-from tandem.schemas.stream import Name, Stream
+from tandem.schemas.stream import EventTopic, Name, Stream
 
 Category = Literal["Electronics", "Clothing", "Books", "Home", "Sports"]
 
@@ -24,4 +24,4 @@ def _key(order: Order) -> bytes:
     return order.customer_id.encode()
 
 
-STREAM = Stream("orders", topic="orders", event=Order, key=_key, interval=Interval.parse("2s-4s"))
+STREAM = Stream("orders", (EventTopic("orders"),), Order, _key, Interval.parse("2s-4s"))

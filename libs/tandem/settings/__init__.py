@@ -4,9 +4,13 @@ The variable is the field's name in capitals, the flag the same with dashes. A f
 the environment over `.env`. Nothing else reads the environment.
 """
 
+from tandem.settings.consumer import ConsumerSettings
 from tandem.settings.kafka import KafkaSettings
 from tandem.settings.log import LogSettings
-from tandem.settings.services import ConsumerSettings, ProducerSettings, ServiceSettings
+from tandem.settings.producer import ProducerSettings
+from tandem.settings.registry import RegistrySettings
+from tandem.settings.services import ServiceSettings
+from tandem.settings.topics import TopicSettings
 from tandem.settings.types import Secret, StreamName, Time
 
 __all__ = [
@@ -14,8 +18,10 @@ __all__ = [
     "KafkaSettings",
     "LogSettings",
     "ProducerSettings",
+    "RegistrySettings",
     "Secret",
     "ServiceSettings",
     "StreamName",
     "Time",
+    "TopicSettings",
 ]

@@ -7,16 +7,19 @@ from pydantic import Field
 from tandem.settings.source import SettingsSource
 from tandem.settings.types import Lower
 
+Level = Annotated[Literal["debug", "info", "warn", "error"], Lower]
+Form = Annotated[Literal["console", "json"], Lower]
+
 
 class LogSettings(SettingsSource):
     """What every command knows."""
 
-    log_level: Annotated[Literal["debug", "info", "warn", "error"], Lower] = Field(
+    log_level: Level = Field(
         "info",
         validation_alias="log_level",  # the same name under any prefix that a command gives its own settings
         description="Least severe lines shown",
     )
-    log_format: Annotated[Literal["console", "json"] | None, Lower] = Field(
+    log_format: Form | None = Field(
         None,
         validation_alias="log_format",
         description="console or json (default: console on a terminal, json otherwise)",

@@ -124,9 +124,8 @@ def read_settings(settings: type[AnySettings], arguments: Sequence[str] | None =
         # Only the names of flags: what stands beside a mistyped one may be a secret.
         names = [word.partition("=")[0] for word in words if word.startswith("-")]
         reason = "unrecognized arguments" if "unrecognized" in str(error) else "a value is missing"
-        raise UsageError(
-            f"{reason} among: {escape(' '.join(names))}", "`--help` lists every setting"
-        ) from None
+        among = f" among: {escape(' '.join(names))}" if names else ""
+        raise UsageError(f"{reason}{among}", "`--help` lists every setting") from None
     except ValidationError as error:
         problems = "; ".join(_problem(settings, dict(detail)) for detail in error.errors())
         raise SettingsError(problems, "`--help` lists every setting") from error
@@ -136,7 +135,7 @@ def read_settings(settings: type[AnySettings], arguments: Sequence[str] | None =
 
 def _shown(value: object) -> str:
     """What was given, on one line, not too long, and without what stands before an @: it may be a password."""
-    return escape(re.sub(r"[^/,\s]*@", "…@", str(value)[:_LONGEST_VALUE]))
+    return escape(re.sub(r"^.*@", "…@", str(value), flags=re.DOTALL)[:_LONGEST_VALUE])
 
 
 class _HelpFormatter(RawDescriptionHelpFormatter):

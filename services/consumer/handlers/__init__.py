@@ -1,36 +1,61 @@
-"""The roles: what a consumer does with events. A handler knows no Kafka. One line each in ROLES."""
+"""The roles: what a consumer does with events. One module a stream, one line each in ROLES."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
-
+from services.consumer.handler import Role
 from services.consumer.handlers.bank import TransactionMonitor
+from services.consumer.handlers.bank_fraud import FraudDetector
 from services.consumer.handlers.orders import OrderProcessor
+from services.consumer.handlers.sales import SalesProcessor
+from services.consumer.handlers.shoes import ShoeCatalogue
+from services.consumer.handlers.shop.fraud_detection import FraudDetection
+from services.consumer.handlers.shop.inventory import Inventory
+from services.consumer.handlers.shop.notifications import Notifications
+from services.consumer.handlers.shop.order_analytics import OrderAnalytics
+from services.consumer.handlers.shop.payments import Payments
+from services.consumer.handlers.shop.reporting import Reporting
+from services.consumer.mail import mailer
 from tandem.errors import SettingsError
+from tandem.schemas import shop
+from tandem.schemas.alerts import ALERTS
 from tandem.settings import ConsumerSettings
 
-
-class Handler(Protocol):
-    """Does a role's work, event by event."""
-
-    def handle(self, event: Any) -> Awaitable[None] | None:  # noqa: ANN401 -- the event type of its stream
-        """Handle one event; an exception sets it aside as a dead letter. May return something to await."""
-
-    def report(self) -> tuple[str, dict[str, Any]]:
-        """Say what was seen so far: a log event's name and values."""
-
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """What a consumer process does: one handler, one consumer group, one stream."""
-
-    stream: str
-    create: Callable[[ConsumerSettings], Handler]
-
+_SHOP_STREAMING = ("order-events-stream", "payment-events-stream")
 
 ROLES: dict[str, Role] = {
     "order-processor": Role("orders", lambda settings: OrderProcessor(settings.alert_amount)),
     "transaction-monitor": Role("bank", lambda settings: TransactionMonitor(settings.large_amount)),
+    "fraud-detector": Role(
+        "bank",
+        lambda settings: FraudDetector(settings.fraud_amount, settings.fraud_count, settings.fraud_window),
+        emits=(ALERTS,),
+    ),
+    "sales-processor": Role(
+        "sales", lambda _: SalesProcessor(), group="sales-processor-group", announces=True
+    ),
+    "shoe-catalogue": Role("shoes", lambda _: ShoeCatalogue()),
+    "payments": Role(
+        "shop",
+        lambda settings: Payments(settings.payment_failure_rate),
+        topics=("order-events", "inventory-events"),
+        emits=(shop.STREAM,),
+    ),
+    "inventory": Role(
+        "shop",
+        lambda settings: Inventory(settings.stock),
+        topics=("payment-events",),
+        emits=(shop.STREAM,),
+        restores="inventory-events",
+    ),
+    "notifications": Role("shop", lambda settings: Notifications(mailer(settings)), topics=("order-events",)),
+    "order-analytics": Role(
+        "shop", lambda settings: OrderAnalytics(settings.high_value_amount), topics=_SHOP_STREAMING
+    ),
+    "fraud-detection": Role(
+        "shop",
+        lambda settings: FraudDetection(settings.fraud_order_amount),
+        topics=_SHOP_STREAMING,
+        emits=(ALERTS,),
+    ),
+    "reporting": Role("shop", lambda _: Reporting(), topics=_SHOP_STREAMING),
 }
 
 

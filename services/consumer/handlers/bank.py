@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 
+from services.consumer.handler import Source
 from tandem.schemas.bank import Transaction
 
 log = structlog.get_logger()
@@ -20,7 +21,7 @@ class TransactionMonitor:
         self._accounts: set[int] = set()
         self._large = 0
 
-    def handle(self, transaction: Transaction) -> None:
+    def handle(self, transaction: Transaction, _: Source) -> None:
         self._counts[transaction.type] += 1
         self._cents[transaction.type] += round(transaction.amount * 100)
         self._accounts.add(transaction.account)

@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 
+from services.consumer.handler import Source
 from tandem.schemas.orders import Order
 
 log = structlog.get_logger()
@@ -19,7 +20,7 @@ class OrderProcessor:
         self._cents: Counter[str] = Counter()
         self._alerts = 0
 
-    def handle(self, order: Order) -> None:
+    def handle(self, order: Order, _: Source) -> None:
         self._orders[order.category] += 1
         self._cents[order.category] += round(order.amount * 100)
         line = {"order": order.order_id, "customer": order.customer_id, "category": order.category}

@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from services.producer.generators.bank import TransactionGenerator
 from services.producer.generators.orders import OrderGenerator
+from services.producer.generators.sales import SalesGenerator
+from services.producer.generators.shoes import ShoeGenerator
+from services.producer.generators.shop import ShopGenerator
 from tandem.settings import ProducerSettings
 
 
@@ -19,6 +22,9 @@ class Generator(Protocol):
 
 
 GENERATORS: dict[str, Callable[[ProducerSettings, Random], Generator]] = {
-    "orders": lambda settings, random: OrderGenerator(random, settings.customers),
+    "orders": lambda settings, random: OrderGenerator(random, settings.customers or 5),
     "bank": lambda _, random: TransactionGenerator(random),
+    "sales": lambda _, random: SalesGenerator(random),
+    "shoes": lambda _, random: ShoeGenerator(random),
+    "shop": lambda settings, random: ShopGenerator(random, settings.customers or 200),
 }

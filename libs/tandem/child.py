@@ -1,4 +1,4 @@
-"""One of the services as a child process, its log lines handed on as they come."""
+"""One of the services as a child process, its log lines shown among our own as they come."""
 
 import asyncio
 import json
@@ -8,6 +8,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+
+from tandem.errors import ExitStatus
+from tandem.log import relay
 
 Line = dict[str, Any]
 Show = Callable[[str, Line], None]
@@ -36,8 +39,17 @@ class Child:
         """The last line it logged of an event, or an empty one."""
         return self._last.get(event, {})
 
-    async def stop(self, seconds: float = _DRAIN_SECONDS) -> int:
-        """Ask it to end, and return its exit status; after the deadline it is killed.
+    async def until_started(self) -> bool:
+        """Wait until it is at work, or has ended; say whether it is at work."""
+        started = asyncio.create_task(self.started.wait(), name=f"wait for {self.name}")
+        try:
+            await asyncio.wait((started, self.watching), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            started.cancel()
+        return self.alive
+
+    async def stop(self, seconds: float = _DRAIN_SECONDS) -> ExitStatus:
+        """Ask it to end, and return its exit status; after the deadline it is killed, and that is a failure.
 
         Asked a second time it cuts its drain short. One that had not yet got as far as to listen has done nothing.
         """
@@ -47,7 +59,10 @@ class Child:
         with suppress(ProcessLookupError):
             self._process.kill()
         status = await self.watching
-        return 0 if status == -signal.SIGTERM else status
+        if status == -signal.SIGTERM:
+            return ExitStatus.DONE
+        # What a killed process ends with is no status of ours.
+        return ExitStatus(status) if status in set(ExitStatus) else ExitStatus.FAILURE
 
     async def _watch(self) -> int:
         assert self._process.stdout is not None  # noqa: S101 -- it is a pipe
@@ -70,7 +85,7 @@ def _parse(raw: bytes) -> Line:
 
 
 @asynccontextmanager
-async def child(name: str, variables: Mapping[str, str], show: Show) -> AsyncIterator[Child]:
+async def child(name: str, variables: Mapping[str, str], show: Show = relay) -> AsyncIterator[Child]:
     """Run `python -m services.<name>` with our environment and these variables on top, and show what it logs.
 
     It has a session of its own, so a Ctrl+C in the terminal does not reach it before we stop it. Nothing of it is left

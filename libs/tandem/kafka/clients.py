@@ -10,15 +10,16 @@ from math import inf
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
-from aiokafka.helpers import create_ssl_context
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
 
-from tandem.diagnosis import diagnose, refusal
 from tandem.durations import growing_delays
 from tandem.errors import SettingsError, StopRequested
+from tandem.kafka.diagnosis import diagnose, refusal
+from tandem.kafka.lockout import LockoutGuard
+from tandem.kafka.security import security_arguments
 from tandem.settings import KafkaSettings
 from tandem.signals import stopped_within, unless_stopped
 
@@ -27,6 +28,8 @@ BATCH_BYTES = 256 * 1024  # well below message.max.bytes (1 MiB by default), whi
 _FIRST_DELAY, _LONGEST_DELAY = 0.2, 5.0
 _SHORTEST_TRY = 1.0
 _CLOSE_TIMEOUT = 5.0
+# What these hide is found by connecting.
+_CUT_OFF = (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError)
 
 log = structlog.get_logger()
 
@@ -42,20 +45,12 @@ Result = TypeVar("Result")
 
 
 def client_arguments(settings: KafkaSettings) -> dict[str, Any]:
-    """What every aiokafka client takes: brokers and security."""
-    arguments: dict[str, Any] = {
-        "bootstrap_servers": [server.strip() for server in settings.kafka_bootstrap_servers.split(",")],
+    """What every aiokafka client takes: brokers and security. Raises SettingsError for a certificate of no use."""
+    return {
+        "bootstrap_servers": settings.servers,
         "request_timeout_ms": int(REQUEST_TIMEOUT * 1000),
+        **security_arguments(settings),
     }
-    if settings.kafka_api_secret is not None:
-        arguments |= {
-            "security_protocol": "SASL_SSL",
-            "ssl_context": create_ssl_context(),
-            "sasl_mechanism": "PLAIN",
-            "sasl_plain_username": settings.kafka_api_key,
-            "sasl_plain_password": settings.kafka_api_secret.get_secret_value(),
-        }
-    return arguments
 
 
 async def connect(settings: KafkaSettings, make: Callable[[], AnyClient], stop: asyncio.Event) -> AnyClient:
@@ -67,14 +62,18 @@ async def connect(settings: KafkaSettings, make: Callable[[], AnyClient], stop: 
     clock = asyncio.get_running_loop().time
     deadline = clock() + settings.connect_timeout
     delays = growing_delays(_FIRST_DELAY, _LONGEST_DELAY)
+    if settings.exposed is not None:
+        log.warning("sent_in_the_clear", what=settings.exposed, remedy="Set KAFKA_SECURITY_PROTOCOL=SASL_SSL")
     while True:
         client = make()
+        if settings.sasl_mechanism is not None:
+            LockoutGuard(_wire(client), prove=settings.sasl_mechanism == "OAUTHBEARER")
         try:
             async with asyncio.timeout(min(REQUEST_TIMEOUT, max(deadline - clock(), _SHORTEST_TRY))):
                 await unless_stopped(stop, client.start())
         except (KafkaError, OSError, ValueError) as error:  # ValueError: a wrong server signature in SCRAM
             await close(client)
-            problem = await diagnose(client_arguments(settings), error)
+            problem = await diagnose(settings, error)
         except BaseException:
             await close(client)
             raise
@@ -125,8 +124,8 @@ async def using(
         try:
             return await unless_stopped(stop, work(client))
         except KafkaError as error:
-            problem = refusal(error)
-            if not error.retriable or clock() >= deadline:
+            problem = await diagnose(settings, error) if isinstance(error, _CUT_OFF) else refusal(error)
+            if isinstance(problem, SettingsError) or not error.retriable or clock() >= deadline:
                 raise problem from error
         finally:
             await close(client)
@@ -152,18 +151,15 @@ async def close(client: Any, seconds: float | None = _CLOSE_TIMEOUT) -> None:  #
             await _take_down(client)
 
 
+def _wire(client: Any) -> AIOKafkaClient:  # noqa: ANN401 -- any aiokafka client
+    """What connects a client to the brokers."""
+    return client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001
+
+
 async def _take_down(client: Any) -> None:  # noqa: ANN401 -- any aiokafka client
     """End by hand what stop() did not. There is no public way."""
-    if isinstance(client, AIOKafkaConsumer):
-        await _disconnect(client._client)  # noqa: SLF001
-    elif isinstance(client, AIOKafkaProducer):
-        sender = client._sender.sender_task  # noqa: SLF001
-        if sender is not None:
-            sender.cancel()
-        await _disconnect(client.client)
-
-
-async def _disconnect(client: AIOKafkaClient) -> None:
+    if isinstance(client, AIOKafkaProducer) and client._sender.sender_task is not None:  # noqa: SLF001
+        client._sender.sender_task.cancel()  # noqa: SLF001
     with suppress(KafkaError, OSError):
         async with asyncio.timeout(_CLOSE_TIMEOUT):
-            await client.close()
+            await _wire(client).close()

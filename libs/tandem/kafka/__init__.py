@@ -1,0 +1,17 @@
+"""The cluster: clients that are safe and patient, the cause of what fails, topics and rights."""
+
+from tandem.kafka.clients import (
+    client_arguments,
+    close,
+    connect,
+    open_producer,
+    using,
+)
+
+__all__ = [
+    "client_arguments",
+    "close",
+    "connect",
+    "open_producer",
+    "using",
+]

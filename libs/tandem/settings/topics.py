@@ -1,0 +1,24 @@
+"""How topics are called, and how those that are missing are created."""
+
+from pydantic import Field
+
+from tandem.settings.kafka import KafkaSettings
+from tandem.settings.types import TopicName, TopicPrefix
+
+
+class TopicSettings(KafkaSettings):
+    """What the services and the operator must agree on to mean the same topics."""
+
+    kafka_topic: TopicName | None = Field(
+        None, description="Topic of a stream that has one (default: the stream's own)"
+    )
+    topic_prefix: TopicPrefix = Field("", description="In front of the name of every topic but KAFKA_TOPIC")
+    topic_partitions: int = Field(
+        3, gt=0, le=10_000, description="Partitions of a topic that has to be created"
+    )
+    topic_replication: int | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Replicas of a topic that has to be created (default: 3, or one a broker)",
+    )

@@ -1,0 +1,1 @@
+"""The roles of the stream `shop`, one file each."""

@@ -1,0 +1,18 @@
+"""The ids of what follows from an event: the same cause makes the same ids."""
+
+from aiokafka import ConsumerRecord
+
+from services.consumer.outputs import output_id
+from tandem.headers import EVENT_ID, Header
+
+
+def cause(*headers: Header) -> ConsumerRecord[bytes, bytes]:
+    return ConsumerRecord("order-events", 2, 41, 0, 0, b"k", b"", None, 1, 0, headers)
+
+
+def test_an_output_is_named_after_its_cause_and_the_role() -> None:
+    assert output_id(cause((EVENT_ID, b"4bda46d489ca/2/7")), "payments", 1) == b"4bda46d489ca/2/7/payments/1"
+
+
+def test_a_cause_without_an_id_is_named_by_its_place() -> None:
+    assert output_id(cause(("other", b"header")), "payments", 0) == b"order-events/2/41/payments/0"
