@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from confluent_kafka import (
@@ -11,7 +12,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 _SECONDS = 20.0
 
@@ -50,16 +51,18 @@ class ClusterClient:
     def __init__(self, bootstrap_servers: str) -> None:
         self._settings: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers}
 
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return AdminClient(self._settings)
+
     async def create_topic(self, name: str, partitions: int = 3, **configs: str) -> None:
         """Create a topic; configs are written with underscores for dots."""
         dotted = {key.replace("_", "."): value for key, value in configs.items()}
-        admin = AdminClient(self._settings)  # its futures end with it
-        made = admin.create_topics([NewTopic(name, partitions, 1, config=dotted)])
+        made = self._admin.create_topics([NewTopic(name, partitions, 1, config=dotted)])
         await asyncio.to_thread(made[name].result, _SECONDS)
 
     async def delete_topic(self, name: str) -> None:
-        admin = AdminClient(self._settings)
-        await asyncio.to_thread(admin.delete_topics([name])[name].result, _SECONDS)
+        await asyncio.to_thread(self._admin.delete_topics([name])[name].result, _SECONDS)
 
     async def write(
         self, topic: str, *values: bytes | None, key: bytes = b"k", compression: str = "none", **options: Any
@@ -78,22 +81,29 @@ class ClusterClient:
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
         """What a group has committed, by partition."""
-        admin = AdminClient(self._settings)
-        future = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
+        future = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
         result = await asyncio.to_thread(future.result, _SECONDS)
         return {at.partition: at.offset for at in result.topic_partitions if at.topic == topic}
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """The offset that the next record of each partition gets; partitions that never had one are left out."""
+        ends = await asyncio.to_thread(self._ends, topic)
+        return {partition: end for partition, end in ends.items() if end}
+
+    def _ends(self, topic: str) -> dict[int, int]:
+        partitions = self._admin.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
+        asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}  # type: ignore[no-untyped-call]  # not typed
+        return {
+            at.partition: future.result(_SECONDS).offset
+            for at, future in self._admin.list_offsets(asked).items()
+        }
 
     def _read(self, topic: str) -> list[LogRecord]:
         consumer = Consumer({**self._settings, "group.id": "auditor", "enable.auto.commit": False})
         try:
-            partitions = consumer.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
-            ends = {
-                number: consumer.get_watermark_offsets(TopicPartition(topic, number), _SECONDS)[1]
-                for number in partitions
-            }
             return [
                 message
-                for number, end in ends.items()
+                for number, end in self._ends(topic).items()
                 for message in self._partition(consumer, topic, number, end)
             ]
         finally:

@@ -22,6 +22,7 @@ from testcontainers.core.config import testcontainers_config
 
 from services.ops.cluster import KafkaCluster
 from services.ops.node import free_ports
+from services.ops.registry import SchemaRegistryServer
 from tests.integration.cluster_client import ClusterClient
 from tests.integration.processes import Process, running
 
@@ -90,6 +91,13 @@ async def bootstrap_servers(
                 yield servers
         case address:
             yield address
+
+
+@pytest.fixture(scope="session")
+async def registry(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """URL of a schema registry, started once for all tests."""
+    async with SchemaRegistryServer(data=tmp_path_factory.mktemp("registry"), port=0) as server:
+        yield server.url
 
 
 @pytest.fixture

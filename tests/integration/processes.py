@@ -41,6 +41,15 @@ class Process:
             await self._news.wait_for(lambda: condition() or self._ended)
         assert condition(), f"the process ended first: {self.lines[-5:]} {self.errors}"
 
+    def type(self, text: str) -> None:
+        """Write to its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(text.encode())
+
+    def close_input(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def send(self, number: Signals) -> None:
         self._process.send_signal(number)
 
@@ -82,7 +91,7 @@ async def running(service: str, directory: Path, **settings: object) -> AsyncIte
         f"services.{service}",
         cwd=directory,  # no `.env` there
         env={"PATH": os.environ["PATH"], "LOG_FORMAT": "json", **variables},
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=2**20,

@@ -47,9 +47,9 @@ async def rest(process: asyncio.subprocess.Process) -> str:
 
 def assert_both_ended_well(said: str) -> None:
     (finished,) = re.findall(r"demo +\[info +\] demo_finished +(.*)", said)
-    counts = dict(pair.split("=") for pair in finished.split())
+    counts = dict(re.findall(r"(\w+)=({.*}|\S+)", finished))
     assert int(counts["produced"]) > 0
-    assert counts["produced"] == counts["handled"]
+    assert set(re.findall(r": (\d+)", counts["handled"])) == {counts["produced"]}
     assert (counts["errors"], counts["dead_lettered"], counts["still_to_consume"]) == ("0", "0", "0")
     assert "producer_stopped" in said
     assert "consumer_stopped" in said
@@ -70,8 +70,8 @@ async def test_it_shows_the_pair_at_work_and_ends_by_itself(tmp_path: Path) -> N
     async with demo(tmp_path, DEMO_SECONDS="1") as process:
         said = await rest(process)
         assert await process.wait() == 0
-    assert re.search(r"producer \[debug +\] delivery_report +outcome=acked topic=transactions", said)
-    assert re.search(r"consumer \[info +\] transaction +transaction=TXN-", said)
+    assert re.search(r"producer +\[debug +\] delivery_report +outcome=acked topic=transactions", said)
+    assert re.search(r"transaction-monitor \[info +\] transaction +transaction=TXN-", said)
     assert_both_ended_well(said)
 
 
@@ -95,3 +95,12 @@ async def test_a_bad_setting_of_a_service_is_told_before_a_broker_is_started(tmp
         assert await process.wait() == 3
     assert "ROLE=cook is no role" in said
     assert not (tmp_path / ".tandem").exists()
+
+
+async def test_a_stream_whose_format_takes_a_registry_gets_one(tmp_path: Path) -> None:
+    async with demo(tmp_path, STREAM="shoes", DEMO_SECONDS="1") as process:
+        said = await rest(process)
+        assert await process.wait() == 0
+    assert re.search(r"demo +\[info +\] registry_ready", said)
+    assert_both_ended_well(said)
+    assert not processes_in(tmp_path)

@@ -70,8 +70,8 @@ async def test_what_kafka_refuses_has_failed_and_the_next_event_gets_through(
     settings: ProducerSettings, topic: str, cluster: ClusterClient
 ) -> None:
     """A refused batch breaks aiokafka's idempotent producer for good; ours goes on with a new one."""
-    await cluster.create_topic(topic, partitions=1, max_message_bytes="1000")
-    large = Order("order_1", "x" * 2000, amount=10.0, timestamp=0, category="Home")
+    await cluster.create_topic(topic, partitions=1, max_message_bytes="300")
+    large = Order("x" * 64, "y" * 64, amount=10.0, timestamp=0, category="Home")
     async with EventProducer(settings) as producer:
         refused = await producer.send(large)
         fates = [await producer.send(order(number)) for number in range(3)]

@@ -1,16 +1,20 @@
 """A Java and jars, for real: found, downloaded, and what goes wrong on the way."""
 
 import asyncio
+import hashlib
 import re
 import shutil
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from services.ops.java import find_java, resolve_jars
+from services.ops import maven
+from services.ops.java import find_java
+from services.ops.maven import Archive, fetch_archive, resolve_jars
 from tandem.errors import SettingsError, UnavailableError
 
 
@@ -152,3 +156,70 @@ async def test_a_network_that_is_down_is_told(tmp_path: Path, monkeypatch: pytes
 
     with pytest.raises(UnavailableError, match=r"thing:1: Connection refused\. Check the network"):
         await resolve()
+
+
+ARCHIVE = "thing-1-all.tar.gz"
+
+
+@pytest.fixture
+def archive(repository: Repository, tmp_path: Path) -> Archive:
+    """A packed application that the repository has."""
+    (tmp_path / "packed" / "lib").mkdir(parents=True)
+    (tmp_path / "packed" / "lib" / "run.jar").write_text("java")
+    packed = Path(shutil.make_archive(str(tmp_path / "thing"), "gztar", tmp_path / "packed")).read_bytes()
+    repository[ARCHIVE] = (len(packed), packed)
+    return Archive("org.example", "thing", "1", "all", sha256=hashlib.sha256(packed).hexdigest())
+
+
+def unpacked(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "jgo").rglob("run.jar"))
+
+
+async def test_an_archive_is_unpacked_once(archive: Archive, repository: Repository) -> None:
+    """Several at once do not get into each other's way; later neither the network nor the archive is needed."""
+    folders = set(await asyncio.gather(*[fetch_archive(archive) for _ in range(3)]))
+    repository.clear()
+    (folder,) = folders | {await fetch_archive(archive)}
+
+    assert (folder / "lib" / "run.jar").read_text() == "java"
+
+
+async def test_an_archive_that_was_altered_or_cut_off_is_not_taken(
+    archive: Archive, repository: Repository, tmp_path: Path
+) -> None:
+    """It is deleted, so that the next try is not misled by it; nothing was unpacked."""
+    length, packed = repository[ARCHIVE]
+    repository[ARCHIVE] = (length, packed[:-1] + b"x")
+    with pytest.raises(
+        UnavailableError, match=r"thing-1-all.tar.gz is not what was published: .*It is deleted"
+    ):
+        await fetch_archive(archive)
+    repository[ARCHIVE] = (length, packed[:10])
+    with pytest.raises(UnavailableError, match=r"Can't get org.example:thing:1: .*Check the network"):
+        await fetch_archive(archive)
+    assert not unpacked(tmp_path)
+
+    repository[ARCHIVE] = (length, packed)
+    await fetch_archive(archive)
+    assert unpacked(tmp_path)
+
+
+async def test_what_a_killed_start_has_left_is_cleared_away(archive: Archive) -> None:
+    folder = await fetch_archive(archive)
+    half = folder.with_name(f"{folder.name}.part")
+    folder.rename(half)
+    (half / "lib" / "more.jar").touch()
+
+    assert await fetch_archive(archive) == folder
+    assert [path.name for path in (folder / "lib").iterdir()] == ["run.jar"]
+    assert not half.exists()
+
+
+def test_a_download_ends_in_the_middle_of_a_file_when_it_is_cancelled() -> None:
+    cancelled = threading.Event()
+    resolver = maven._whole_downloads("thing", cancelled)
+    with resolver.progress_callback("thing.tar.gz", 100) as on_bytes:
+        on_bytes(10)
+        cancelled.set()
+        with pytest.raises(InterruptedError):
+            on_bytes(10)

@@ -85,8 +85,8 @@ async def test_a_key_for_a_broker_without_tls_is_explained(bootstrap_servers: st
         log_level="debug",
         connect_timeout="1s",
     ) as process:
-        assert await process.end() == 4
-    assert "a listener does so when it is asked for TLS and has none" in last_line(process)
+        assert await process.end() == 3
+    assert "speaks no TLS, KAFKA_SECURITY_PROTOCOL=SASL_SSL does" in last_line(process)
     assert "c4nary" not in str(process.lines)
 
 
