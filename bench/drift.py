@@ -12,8 +12,8 @@ from statistics import median
 
 from confluent_kafka import Consumer, TopicPartition
 
-from services.ops.child import child
 from services.ops.cluster import KafkaCluster
+from tandem.child import child
 
 TICKS = 1000
 INTERVAL_MS = 10
