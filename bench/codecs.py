@@ -25,11 +25,11 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from msgspec import Struct
 
 from services.producer.generators import GENERATORS
-from tandem.codec import Codecs, Format
+from tandem.codec import Codecs
 from tandem.formats.avro import Avro
 from tandem.formats.jsonschema import JsonSchema
 from tandem.formats.protobuf import Protobuf
-from tandem.formats.schema import Schema
+from tandem.formats.schema import Format, Schema
 from tandem.schemas import STREAMS
 from tandem.settings import ProducerSettings
 

@@ -1,10 +1,15 @@
-"""One of the services as a child process, its log lines shown among our own as they come."""
+"""One of the services as a child process, its log lines shown among our own as they come.
+
+Both ends are here: `child` is that of the parent, `python -m tandem.child MODULE` what runs in the child.
+"""
 
 import asyncio
 import json
 import os
+import runpy
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -16,6 +21,7 @@ Line = dict[str, Any]
 Show = Callable[[str, Line], None]
 
 _LONGEST_LINE = 2**20
+_STANDARD_INPUT = 0
 _DRAIN_SECONDS = 40.0  # a service has a shorter deadline of its own
 _CUT_SHORT_SECONDS = 3.0  # enough to leave a consumer group, which a killed member does not
 
@@ -89,15 +95,16 @@ async def child(name: str, variables: Mapping[str, str], show: Show = relay) -> 
     """Run `python -m services.<name>` with our environment and these variables on top, and show what it logs.
 
     It has a session of its own, so a Ctrl+C in the terminal does not reach it before we stop it. Nothing of it is left
-    on exit.
+    on exit; when we are killed, it drains by itself.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
+        "tandem.child",
         f"services.{name}",
         env={**os.environ, **variables, "LOG_FORMAT": "json"},
         start_new_session=True,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,  # never written to: it ends when we do
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=_LONGEST_LINE,
@@ -107,3 +114,16 @@ async def child(name: str, variables: Mapping[str, str], show: Show = relay) -> 
         yield running
     finally:
         await running.stop(_CUT_SHORT_SECONDS)
+
+
+def _end_with_parent() -> None:
+    """Ask ourselves to end once the one who holds the other end of our standard input is gone, however that ended."""
+    while os.read(_STANDARD_INPUT, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+    sys.argv[:] = sys.argv[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

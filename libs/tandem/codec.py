@@ -5,7 +5,6 @@ UnknownSchemaError, upon which its user awaits `learn` and tries again.
 """
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -16,20 +15,11 @@ from tandem.formats import frame
 from tandem.formats.avro import Avro
 from tandem.formats.jsonschema import JsonSchema, tolerant
 from tandem.formats.protobuf import Protobuf
-from tandem.formats.schema import Notation, Schema, SchemaType
+from tandem.formats.schema import Format, Notation, Schema, SchemaType
 
 UnknownFields = Literal["refuse", "ignore"]
 
 _MOST_TEXT = 300  # of a cause: it goes into headers and log lines
-
-
-class Format(StrEnum):
-    """How events are written. All but JSON take a schema registry."""
-
-    JSON = "json"
-    JSONSCHEMA = "jsonschema"
-    AVRO = "avro"
-    PROTOBUF = "protobuf"
 
 
 class UnknownSchemaError(Exception):

@@ -9,40 +9,16 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    InvalidTimestampError,
-    KafkaError,
-    KafkaTimeoutError,
-    LeaderNotAvailableError,
-    MessageSizeTooLargeError,
-    ProducerClosed,
-    RecordListTooLargeError,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
-)
+from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.structs import RecordMetadata
 
-from tandem.lane import Batch, Lane
-from tandem.records import Fate, Outcome, Record, Settled
+from tandem.handover import deliver
+from tandem.lane import Lane
+from tandem.records import Fate, Record, Settled
 from tandem.renewal import Open, RenewedProducer
 
 _RETRY_DELAY = 0.5
-
-# Kafka refuses these for what is in the batch, whenever it is asked. Anything else may go wrong after it was written,
-# at an earlier try of aiokafka's own.
-_REFUSED = (InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError)
-
-# A client that says this before it takes a batch is well: the topic, its leader or the right is missing for now.
-_NOT_YET = (
-    AssertionError,  # the partition is gone
-    KafkaTimeoutError,
-    LeaderNotAvailableError,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
-)
 
 log = structlog.get_logger()
 
@@ -164,36 +140,7 @@ class Delivery:
     async def _serve(self, lane: Lane) -> None:
         while True:
             await lane.loaded.wait()
-            self._report(await self._deliver(lane, lane.take()))
-
-    async def _deliver(self, lane: Lane, batch: Batch) -> Settled:
-        client, acknowledged = await self._hand_over(lane, batch)
-        try:
-            metadata = await acknowledged
-        except KafkaError as error:
-            # A batch that failed leaves a gap in the idempotent sequence, and Kafka refuses all that follows it.
-            self._client.retire(client)
-            outcome = Outcome.FAILED if isinstance(error, _REFUSED) else Outcome.UNKNOWN
-            return lane.settle(outcome, error=str(error) or type(error).__name__)
-        # Kafka that recognizes a repeated batch acknowledges it without telling where it is (offset -1).
-        return lane.settle(Outcome.ACKED, offset=metadata.offset if metadata.offset >= 0 else None)
-
-    async def _hand_over(
-        self, lane: Lane, batch: Batch
-    ) -> tuple[AIOKafkaProducer, asyncio.Future[RecordMetadata]]:
-        """Give the batch to a working client, however long that takes: until then it is surely not in the log."""
-        while True:
-            client = await self._client.working()
-            try:
-                acknowledged = await client.send_batch(batch.builder, lane.topic, partition=lane.partition)
-            except (KafkaError, ProducerClosed, AssertionError) as error:
-                log.warning("delivery_waits", topic=lane.topic, partition=lane.partition, error=repr(error))
-                if not isinstance(error, _NOT_YET):
-                    self._client.retire(client)
-                await asyncio.sleep(_RETRY_DELAY)
-            else:
-                batch.handed_over = True
-                return client, acknowledged
+            self._report(await deliver(self._client, lane, lane.take()))
 
     def _report(self, settled: Settled) -> None:
         self.in_flight -= len(settled.records)

@@ -8,8 +8,9 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-from tandem.codec import Codecs, Decoder, Encoder, Format, UnknownSchemaError
+from tandem.codec import Codecs, Decoder, Encoder, UnknownSchemaError
 from tandem.errors import CodecError
+from tandem.formats.schema import Format
 from tandem.headers import Headers
 from tandem.kafka.rights import Right
 from tandem.kafka.topics import Topic, ensure_topics, stream_topics
@@ -33,7 +34,7 @@ async def registry_for(
 
 def format_of(settings: ServiceSettings, stream: Stream) -> Format:
     """EVENT_FORMAT, or else the stream's own."""
-    return settings.event_format or Format(stream.format)
+    return settings.event_format or stream.format
 
 
 def codecs_for(settings: ServiceSettings, stream: Stream, registry: SchemaRegistry | None) -> Codecs:
@@ -54,18 +55,18 @@ async def decode_event(decoder: Decoder, value: bytes | None) -> Any:  # noqa: A
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Destinations:
     """Where the events of one stream go: by the topic's declared name, its real one and the encoder for it."""
 
     stream: Stream
-    destinations: Mapping[str, tuple[str, Encoder]]
+    by_name: Mapping[str, tuple[str, Encoder]]
 
 
 class EventEncoder:
     """Makes the records of the events of one or several streams."""
 
-    def __init__(self, ways: Iterable[_Way]) -> None:
-        self._ways = {way.stream.event: way for way in ways}
+    def __init__(self, known: Iterable[_Destinations]) -> None:
+        self._known = {each.stream.event: each for each in known}
 
     @classmethod
     async def open(
@@ -79,29 +80,29 @@ class EventEncoder:
 
         Raises SettingsError when a topic can't be created or a schema is not compatible.
         """
-        return cls([await _way(settings, stream, registry, stop) for stream in streams])
+        return cls([await _destinations(settings, stream, registry, stop) for stream in streams])
 
     @property
     def topics(self) -> list[str]:
         """The topics that records may go to."""
-        return [topic for way in self._ways.values() for topic, _ in way.destinations.values()]
+        return [topic for each in self._known.values() for topic, _ in each.by_name.values()]
 
     def records(self, event: Struct, headers: Headers = ()) -> list[Record]:
         """One record for each topic of the event. Raises CodecError when it can't be encoded or is of no known stream."""
-        way = self._ways.get(type(event))
-        if way is None:
-            known = ", ".join(way.stream.name for way in self._ways.values())
+        found = self._known.get(type(event))
+        if found is None:
+            known = ", ".join(each.stream.name for each in self._known.values())
             raise CodecError(f"{type(event).__name__} is no event of the stream {known}")
-        key = way.stream.key(event)
-        destinations = map(way.destinations.__getitem__, way.stream.topics_of(event))
+        key = found.stream.key(event)
+        destinations = map(found.by_name.__getitem__, found.stream.topics_of(event))
         return [Record(topic, key, encoder.encode(event), headers) for topic, encoder in destinations]
 
 
-async def _way(
+async def _destinations(
     settings: ServiceSettings, stream: Stream, registry: SchemaRegistry | None, stop: asyncio.Event
-) -> _Way:
+) -> _Destinations:
     topics: Mapping[str, Topic] = stream_topics(settings, stream)
     await ensure_topics(settings, {Right.WRITE: list(topics.values())}, stop)
     codecs = codecs_for(settings, stream, registry)
     encoders = {name: await codecs.encoder(stream.event, topic.name) for name, topic in topics.items()}
-    return _Way(stream, {name: (topics[name].name, encoder) for name, encoder in encoders.items()})
+    return _Destinations(stream, {name: (topics[name].name, encoder) for name, encoder in encoders.items()})

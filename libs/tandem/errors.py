@@ -19,7 +19,7 @@ class ExitStatus(IntEnum):
     FAILURE = 1
     USAGE = 2  # unknown flag or command
     SETTINGS = 3  # a setting or the cluster's state makes the run impossible
-    UNAVAILABLE = 4  # the broker does not answer
+    UNAVAILABLE = 4  # the broker, or something else that is needed, does not answer
     UNDELIVERED = 5  # something sent was not acknowledged
 
 
@@ -47,7 +47,7 @@ class SettingsError(TandemError):
 
 
 class UnavailableError(TandemError):
-    """Raised when the broker was not reachable until the deadline."""
+    """Raised when the broker, a schema registry, a token endpoint or a download could not be reached in time."""
 
     status = ExitStatus.UNAVAILABLE
 

@@ -9,7 +9,6 @@ Headers = Sequence[Header]
 EVENT_ID = "ce_id"  # the CloudEvents id, Kafka binding in binary mode
 FAULT = "tandem_fault"  # what the producer has done to the record on purpose
 
-
 # The shape of Kafka's own dead-letter headers (KIP-1191), as UTF-8 text, and the one that Spring's tools look for.
 DEAD_LETTER = "__dlq.errors."
 ORIGINAL_TOPIC = "kafka_dlt-original-topic"

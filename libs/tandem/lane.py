@@ -21,6 +21,7 @@ class Batch:
     builder: BatchBuilder
     first_sequence: int
     records: list[Record] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)  # of the records, in milliseconds
     waiters: list[tuple[int, asyncio.Future[Fate]]] = field(default_factory=list)
     handed_over: bool = False
 
@@ -44,16 +45,12 @@ class Lane:
         """Put a record into the filling batch, or say False when it is full: then wait for `room`."""
         batch = self._filling
         position = len(batch.records)
-        added = batch.builder.append(
-            timestamp=record.timestamp_ms,
-            key=record.key,
-            value=record.value,
-            headers=self._headers(record, batch.first_sequence + position),
-        )
-        if added is None:
+        time = self._build(batch, position, record, record.timestamp_ms)
+        if time is None:
             self.room.clear()
             return False
         batch.records.append(record)
+        batch.times.append(time)
         if waiter is not None:
             batch.waiters.append((position, waiter))
         self.loaded.set()
@@ -68,6 +65,19 @@ class Lane:
         self.loaded.clear()
         self.room.set()
         return batch
+
+    def build_again(self) -> None:
+        """Make the batch under way, which was surely not written, ready to be sent once more: byte for byte the same.
+
+        What has been sent is bound to the client that sent it.
+        """
+        batch = self.under_way
+        assert batch is not None, "only what is under way was sent"  # noqa: S101 -- an invariant
+        batch.builder = self._new_builder()
+        for position, (record, time) in enumerate(zip(batch.records, batch.times, strict=True)):
+            self._build(batch, position, record, time)
+        batch.builder.close()
+        batch.handed_over = False
 
     def settle(self, outcome: Outcome, offset: int | None = None, error: str | None = None) -> Settled:
         """End the batch that is under way, and tell those who wait for one of its records."""
@@ -94,6 +104,16 @@ class Lane:
 
     def _new_batch(self, first_sequence: int) -> Batch:
         return Batch(self._new_builder(), first_sequence)
+
+    def _build(self, batch: Batch, position: int, record: Record, time: int | None) -> int | None:
+        """Write a record behind the others, and return its time (None: now); None when the batch is full."""
+        added = batch.builder.append(
+            timestamp=time,
+            key=record.key,
+            value=record.value,
+            headers=self._headers(record, batch.first_sequence + position),
+        )
+        return None if added is None else added.timestamp
 
     def _headers(self, record: Record, sequence: int) -> list[Header]:
         if self._run is None:

@@ -24,6 +24,7 @@ _CLIENT_QUIET_SECONDS = 10.0
 _PATIENCE_MS = 500
 _COLORS = {"producer": "\x1b[36m", "consumer": "\x1b[35m"}
 _OTHER_COLOR = "\x1b[33m"
+_WIDEST_NAME = 19  # of a service or a role: transaction-monitor
 
 
 def configure(level: str, form: str | None, out: TextIO | None = None) -> None:
@@ -69,7 +70,7 @@ def _heading(*, colored: bool) -> Processor:
         event["timestamp"] = f"{time:%H:%M:%S}.{time.microsecond // 1000:03}"
         if service := event.pop("service", None):
             color = f"\x1b[0m{_COLORS.get(service, _OTHER_COLOR)}" if colored else ""
-            event["timestamp"] += f" {color}{service:15}"
+            event["timestamp"] += f" {color}{service:{_WIDEST_NAME}}"
         return event
 
     return process

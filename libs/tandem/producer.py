@@ -27,8 +27,9 @@ class EventProducer:
         async with EventProducer(ProducerSettings(stream="orders")) as producer:
             fate = await producer.send(Order(...))
 
-    Entering waits for a broker, makes sure that the topics exist and, in a format with schemas, registers them; leaving flushes within `drain_seconds`, unless it
-    is by a cancellation. Events that one caller sends or puts keep their order per key.
+    Entering waits for a broker, makes sure that the topics exist and, in a format with schemas, that the registry has the
+    event's; leaving flushes within `drain_seconds`, unless it is by a cancellation. Events that one caller sends or puts keep
+    their order per key.
     `run` identifies the life of this producer in every record's `ce_id`. `stop` lets go of a wait for the broker.
     `on_settled` hears of every batch.
     """

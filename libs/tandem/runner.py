@@ -1,6 +1,7 @@
 """From a command line to an exit status: settings, logging, uvloop, signals. Shared by every command."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -12,6 +13,8 @@ from tandem.errors import ExitStatus, TandemError
 from tandem.settings import LogSettings
 from tandem.settings.source import AnySettings, read_settings
 from tandem.signals import Stop, stop_on_signals
+
+_STANDARD_ERROR = 2
 
 Serve = Callable[[AnySettings, asyncio.Event], Awaitable[ExitStatus]]
 
@@ -36,8 +39,20 @@ def run(settings: AnySettings, serve: Serve[AnySettings]) -> int:
     """
     if isinstance(settings, LogSettings):
         log.configure(settings.log_level, settings.log_format)
+    _occupy_standard_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_supervise(settings, serve))
+
+
+def _occupy_standard_descriptors() -> None:
+    """Put the null device where a standard stream was closed before the start.
+
+    Else a socket gets its number: what is printed goes to Kafka, and uvloop aborts when it is closed.
+    """
+    descriptor = 0
+    while descriptor <= _STANDARD_ERROR:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
 
 
 async def _supervise(settings: AnySettings, serve: Serve[AnySettings]) -> int:

@@ -72,13 +72,3 @@ async def unless_stopped(stop: asyncio.Event, work: Awaitable[Result]) -> Result
             await asyncio.wait((task,))
             if not task.cancelled():
                 task.exception()  # it lost the race: what it raised does not matter any more
-
-
-async def stopped_within(stop: asyncio.Event, seconds: float) -> bool:
-    """Sleep, but no longer than until `stop` is set; say whether it is."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True

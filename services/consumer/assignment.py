@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 
 from services.consumer.offsets import CommitPolicy
 from services.consumer.partition import Partition, Resolve
@@ -22,6 +22,7 @@ _COMMIT_SECONDS = 5.0  # aiokafka's commit() has no time-out of its own
 # To finish and to commit before a partition is given up. Both, and a heartbeat before them, fit into REBALANCE_SECONDS.
 _REVOKE_SECONDS, _REVOKE_COMMIT_SECONDS = 4.0, 3.0
 REBALANCE_SECONDS = 12.0
+_POSITION_SECONDS = 0.5
 _CLEAN_UP_SECONDS = 0.5  # for a handler that is cancelled
 
 log = structlog.get_logger()
@@ -76,22 +77,34 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
             if held.offsets.in_hand >= _MOST_RECORDS_IN_HAND or held.bytes_in_hand >= _MOST_BYTES_IN_HAND
         }
 
-    def lag(self) -> int:
-        """Records in the log after the last resolved one, over the partitions held."""
-        ends = ((self._client.highwater(at), held.offsets.next) for at, (held, _) in self._held.items())
-        return sum(end - following for end, following in ends if end is not None and following is not None)
+    async def lag(self) -> int:
+        """How far the partitions of the assignment are behind their ends, in offsets, as far as that is known."""
+        return sum(
+            [behind for at in self._client.assignment() if (behind := await self._behind(at)) is not None]
+        )
 
     async def caught_up(self) -> bool:
         """Say whether every partition of the assignment is resolved up to its end."""
-        assigned = self._client.assignment()
-        behind = [
-            at for at in assigned if (end := self._client.highwater(at)) is None or await self._next(at) < end
-        ]
-        return bool(assigned) and not behind
+        return {await self._behind(at) for at in self._client.assignment()} == {0}
 
-    async def _next(self, at: TopicPartition) -> int:
-        following = self._held[at][0].offsets.next if at in self._held else None
-        return int(await self._client.position(at)) if following is None else following
+    async def _behind(self, at: TopicPartition) -> int | None:
+        """From the first record that is not resolved to the end; None while that is not known.
+
+        With nothing in hand it is where to fetch next that counts: it is beyond the marks of transactions, of which the
+        last record tells nothing.
+        """
+        end, following = self._client.highwater(at), await self._following(at)
+        return None if end is None or following is None else max(0, end - following)
+
+    async def _following(self, at: TopicPartition) -> int | None:
+        if at in self._held and self._held[at][0].offsets.in_hand:
+            return self._held[at][0].offsets.next
+        with suppress(
+            IllegalStateError, TimeoutError
+        ):  # a rebalance has just taken it, or it has no place yet
+            async with asyncio.timeout(_POSITION_SECONDS):
+                return int(await self._client.position(at))
+        return None
 
     async def commit_if_due(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -20,13 +20,13 @@ class Source(NamedTuple):
     timestamp_ms: int
 
 
-Outputs = Iterable[Struct] | None
+Emitted = Iterable[Struct] | None
 
 
 class Handler(Protocol):
     """Does a role's work, event by event."""
 
-    def handle(self, event: Any, source: Source, /) -> Outputs | Awaitable[Outputs]:  # noqa: ANN401 -- the event type of its stream
+    def handle(self, event: Any, source: Source, /) -> Emitted | Awaitable[Emitted]:  # noqa: ANN401 -- the event type of its stream
         """Handle one event and return the events that follow from it; may return something to await for them.
 
         An event may come again, after a crash or a rebalance: the same event must have the same outputs.

@@ -11,9 +11,21 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 import structlog
+from aiosmtplib import (
+    SMTPDataError,
+    SMTPException,
+    SMTPNotSupported,
+    SMTPRecipientRefused,
+    SMTPRecipientsRefused,
+    SMTPSenderRefused,
+)
 
+from tandem.durations import growing_delays
 from tandem.settings import ConsumerSettings
 
+_LONGEST_DELAY = 30.0
+_FOR_GOOD = 500  # RFC 5321: codes from here on say that trying again does not help
+_REMEDY = "The mail server must take mails: look into its log, check SMTP_URL"
 _SECONDS = 20.0  # for one mail, from the connection to the server's word that it has it
 
 log = structlog.get_logger()
@@ -42,7 +54,45 @@ def mailer(settings: ConsumerSettings) -> Mailer:
     """The server that SMTP_URL names, or else the log."""
     if settings.smtp_url is None:
         return LogMailer()
-    return SmtpMailer(settings.smtp_url.get_secret_value(), settings.smtp_from)
+    return PatientMailer(SmtpMailer(settings.smtp_url.get_secret_value(), settings.smtp_from))
+
+
+class PatientMailer:
+    """Tries again, however long it takes, what is not this mail's fault: an outage must not cost a mail."""
+
+    def __init__(self, mailer: Mailer, first_delay: float = 0.5) -> None:
+        self._mailer = mailer
+        self._first_delay = first_delay
+
+    async def send(self, mail: Mail) -> None:
+        """Raises what says that this very mail is not taken."""
+        for delay in growing_delays(self._first_delay, _LONGEST_DELAY):
+            try:
+                await self._mailer.send(mail)
+            except (OSError, SMTPException) as error:
+                if is_final(error):
+                    raise
+                log.error(
+                    "mail_waits",
+                    mail=mail.mail_id,
+                    error=repr(error),
+                    remedy=_REMEDY,
+                    retry_in=f"{delay:.1f}s",
+                )
+            else:
+                return
+            await asyncio.sleep(delay)
+
+
+def is_final(error: Exception) -> bool:
+    """Say whether a server refuses this mail for good: it names the sender, the recipient or the text, with a 5xx code."""
+    match error:
+        case SMTPRecipientsRefused():
+            return all(refused.code >= _FOR_GOOD for refused in error.recipients)
+        case SMTPSenderRefused() | SMTPRecipientRefused() | SMTPDataError():
+            return error.code >= _FOR_GOOD
+        case _:
+            return isinstance(error, SMTPNotSupported)
 
 
 class LogMailer:

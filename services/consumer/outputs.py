@@ -14,6 +14,8 @@ from tandem.encoding import EventEncoder
 from tandem.headers import EVENT_ID, find
 from tandem.records import Record
 
+_LONGEST_ID = 256  # bytes; a foreign one of a megabyte would make an output that no topic ever takes
+
 log = structlog.get_logger()
 
 
@@ -45,9 +47,13 @@ class Outputs:
 
 
 def output_id(cause: ConsumerRecord[bytes, bytes], role: str, number: int) -> bytes:
-    """`<id of the cause>/<role>/<number>`: tells where an event comes from, back to the producer."""
-    known = find(cause.headers, EVENT_ID)
-    origin = known or f"{cause.topic}/{cause.partition}/{cause.offset}".encode()
+    """`<id of the cause>/<role>/<number>`: tells where an event comes from, back to the producer.
+
+    A cause without an id of a reasonable length is named by its place.
+    """
+    known = find(cause.headers, EVENT_ID) or b""
+    place = f"{cause.topic}/{cause.partition}/{cause.offset}".encode()
+    origin = known if 0 < len(known) <= _LONGEST_ID else place
     return b"%s/%s/%d" % (origin, role.encode(), number)
 
 

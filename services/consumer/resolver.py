@@ -41,6 +41,7 @@ class Resolver:
         self._outputs = outputs
         self._dead_letters = dead_letters
         self._stats = stats
+        self._log = log.bind()  # else it would be bound anew for each line, also for one that is not shown
 
     async def resolve(self, record: ConsumerRecord[bytes, bytes]) -> None:
         try:
@@ -56,7 +57,7 @@ class Resolver:
         if emitted:
             await self._outputs.send(emitted)
         self._count(record, "handled")
-        log.debug(
+        self._log.debug(
             "handled", topic=record.topic, partition=record.partition, offset=record.offset, key=record.key
         )
 

@@ -6,6 +6,7 @@ from functools import partial
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import for_code
 
 from services.consumer.assignment import Prepare
 from services.consumer.handler import Handler, Restored, Role
@@ -46,11 +47,12 @@ async def _nothing(_: int) -> None:
 async def _must_agree(settings: ConsumerSettings, read: str, written: str, stop: asyncio.Event) -> None:
     async def count(admin: AIOKafkaAdminClient) -> dict[str, int]:
         described = await admin.describe_topics([read, written])
+        for topic in described:
+            if topic["error_code"]:  # a broker may not know yet what was created just now
+                raise for_code(topic["error_code"])(topic["topic"])
         return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
-    counts = await kafka.using(
-        settings, lambda: AIOKafkaAdminClient(**kafka.client_arguments(settings)), stop, count
-    )
+    counts = await kafka.using_admin(settings, stop, count)
     if counts[read] != counts[written]:
         raise SettingsError(
             f"{read} has {counts[read]} partition(s), {written} has {counts[written]}: this role keeps its state by"

@@ -16,9 +16,9 @@ from services.consumer.handlers import ROLES, choose_role
 from services.consumer.membership import group_client, remedy
 from services.consumer.offsets import CommitPolicy
 from services.consumer.outputs import Outputs
+from services.consumer.reset_offsets import reset_offsets
 from services.consumer.resolver import Resolver
 from services.consumer.restore import restorer
-from services.consumer.rewind import move_group
 from tandem import kafka
 from tandem.delivery import Delivery
 from tandem.encoding import EventEncoder, codecs_for, registry_for
@@ -47,12 +47,7 @@ async def serve(settings: ConsumerSettings, stop: asyncio.Event) -> ExitStatus:
     role = ROLES[name]
     group = settings.group_id or role.group or name
     topics = _topics(settings, role)
-    letters = [dead_letter_topic(topic) for topic in topics]
-    await ensure_topics(settings, {Right.READ: topics, Right.WRITE: letters}, stop)
     names = [topic.name for topic in topics]
-    if settings.from_beginning or settings.offset is not None:
-        await move_group(settings, names, group, stop)
-
     clock = asyncio.get_running_loop().time
     stats = ConsumerStats(clock())
     stream = STREAMS[role.stream]
@@ -60,6 +55,10 @@ async def serve(settings: ConsumerSettings, stop: asyncio.Event) -> ExitStatus:
     async with AsyncExitStack() as stack:
         stack.callback(lambda: log.info("consumer_stopped", **stats.final(clock())))
         registry = await stack.enter_async_context(registry_for(settings, [stream, *role.emits], stop))
+        letters = [dead_letter_topic(topic) for topic in topics]
+        await ensure_topics(settings, {Right.READ: topics, Right.WRITE: letters}, stop)
+        if settings.from_beginning or settings.offset is not None:
+            await reset_offsets(settings, names, group, stop)
         decoder = codecs_for(settings, stream, registry).decoder(stream.event)
         encoder = await EventEncoder.open(settings, role.emits, registry, stop)
         restore = await restorer(settings, role, handler, decoder, stop)
@@ -172,7 +171,7 @@ class Consumer:
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(self._settings.stats_interval)
-            log.info("consumer_statistics", **self._stats.snapshot(clock()), lag=held.lag())
+            log.info("consumer_statistics", **self._stats.snapshot(clock()), lag=await held.lag())
             self._report()
 
     def _report(self) -> None:

@@ -3,16 +3,13 @@
 import asyncio
 from pathlib import Path
 
-import structlog
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.ops import server
 from services.ops.cluster import KafkaCluster
-from tandem.errors import ExitStatus, StopRequested
+from tandem.errors import ExitStatus
 from tandem.settings import LogSettings
-from tandem.signals import unless_stopped
-
-log = structlog.get_logger()
 
 
 class BrokerSettings(LogSettings):
@@ -51,17 +48,4 @@ async def serve(settings: BrokerSettings, stop: asyncio.Event) -> ExitStatus:
         heap=settings.heap,
         fresh=settings.fresh,
     )
-    try:
-        await unless_stopped(stop, cluster.start())
-        log.info(
-            "broker_ready",
-            bootstrap_servers=cluster.bootstrap_servers,
-            data=str(settings.data),
-            pids=list(cluster.pids.values()),
-        )
-        raise await unless_stopped(stop, cluster.failure())
-    except StopRequested:
-        log.info("broker_stopping")
-        return ExitStatus.DONE
-    finally:
-        await cluster.stop()
+    return await server.serve("broker", cluster, stop)

@@ -14,13 +14,14 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.consumer.handlers import ROLES, choose_role
-from services.ops.cluster import KafkaCluster, listens
+from services.ops.cluster import KafkaCluster
 from services.ops.lag import lag
-from services.ops.registry import SchemaRegistryServer
+from services.ops.ports import HOST, listens
+from services.ops.registry_server import REGISTRY_PORT, SchemaRegistryServer, registry_url
 from tandem.child import Child, Line, child
-from tandem.codec import Format
 from tandem.encoding import format_of
 from tandem.errors import ExitStatus, StopRequested, TandemError, UnavailableError
+from tandem.formats.schema import Format
 from tandem.log import relay
 from tandem.schemas import STREAMS
 from tandem.settings import ConsumerSettings, KafkaSettings, ProducerSettings, StreamName
@@ -56,7 +57,7 @@ async def serve(settings: DemoSettings, stop: asyncio.Event) -> ExitStatus:
         broker_ends = await unless_stopped(stop, _ensure_broker(settings, stack))
         variables = {"KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers, "STREAM": settings.stream}
         if needs_registry:
-            variables["SCHEMA_REGISTRY_URL"] = await unless_stopped(stop, _start_registry(stack))
+            variables["SCHEMA_REGISTRY_URL"] = await unless_stopped(stop, _ensure_registry(stack))
         consumers = [await stack.enter_async_context(_consumer(role, variables)) for role in roles]
         at_debug = variables | {"LOG_LEVEL": settings.log_level, "MODE": "continuous"}
         producer = await stack.enter_async_context(child("producer", at_debug))
@@ -91,9 +92,13 @@ def _consumer(role: str, variables: Mapping[str, str]) -> AbstractAsyncContextMa
     return child("consumer", {**variables, "ROLE": role}, lambda _, line: relay(role, line))
 
 
-async def _start_registry(stack: AsyncExitStack) -> str:
+async def _ensure_registry(stack: AsyncExitStack) -> str:
+    """Start a registry if none listens, and return the URL of the one to use."""
+    if await listens(HOST, REGISTRY_PORT):
+        log.info("registry_found", url=registry_url(REGISTRY_PORT))
+        return registry_url(REGISTRY_PORT)
     log.info("registry_starting", data=str(_SCHEMAS))
-    server = await stack.enter_async_context(SchemaRegistryServer(data=_SCHEMAS, port=0))
+    server = await stack.enter_async_context(SchemaRegistryServer(data=_SCHEMAS))
     log.info("registry_ready", url=server.url)
     return server.url
 
@@ -144,14 +149,12 @@ def _tell_ends(broker_ends: asyncio.Future[UnavailableError], *children: Child) 
 async def _catch_up(settings: DemoSettings, consumers: Sequence[Child]) -> int | None:
     """Give the consumers time for what was produced last; return how many records they are behind, if that is known."""
     started = [line for consumer in consumers if (line := consumer.last("consumer_started"))]
+    readers = [(line["group"], line["topics"]) for line in started]
     behind: int | None = None
     with suppress(TimeoutError, TandemError):
         async with asyncio.timeout(_CATCH_UP_SECONDS):
             while started and all(consumer.alive for consumer in consumers) and behind != 0:
-                lags = [
-                    await lag(settings, line["group"], line["topics"], asyncio.Event()) for line in started
-                ]
-                behind = sum(lags)
+                behind = await lag(settings, readers, asyncio.Event())
                 await asyncio.sleep(_LOOK_AGAIN)
     return behind
 

@@ -63,21 +63,33 @@ def _major_version(java: Path) -> int:
     return int(version[1]) if version else 0
 
 
+def jvm(java: Path, heap: str) -> list[str | Path]:
+    """Return how a Java is started quickly, rather than for the highest throughput after an hour."""
+    return [
+        java,
+        f"-Xmx{heap}",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+ExitOnOutOfMemoryError",  # a server that has lost a thread would limp on
+    ]
+
+
 class JavaProcess:
     """A Java program that runs as our child, in a session of its own: Ctrl+C in a terminal reaches us, not it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, output: Path) -> None:
-        self._process = process
+    def __init__(self, name: str, process: asyncio.subprocess.Process, output: Path) -> None:
+        self.name = name
         self.pid = process.pid
+        self._process = process
         self.output = output
 
     @classmethod
     async def start(
-        cls, command: Sequence[str | Path], output: Path, folder: Path, keep_open: int
+        cls, name: str, command: Sequence[str | Path], output: Path, folder: Path, keep_open: int
     ) -> "JavaProcess":
         """Start `command` in `folder`; what it prints replaces `output`, and it inherits the descriptor `keep_open`.
 
-        Cancelled meanwhile, it leaves no process behind.
+        `name` is what people call it. Cancelled meanwhile, it leaves no process behind.
         """
         with output.open("wb") as sink:
             starting = asyncio.ensure_future(
@@ -92,7 +104,7 @@ class JavaProcess:
                 )
             )
             try:
-                return cls(await asyncio.shield(starting), output)
+                return cls(name, await asyncio.shield(starting), output)
             except asyncio.CancelledError:
                 (await starting).kill()
                 raise
@@ -124,22 +136,25 @@ class JavaProcess:
             self._process.kill()
             await self.wait()
 
-    def explain_end(self, who: str) -> UnavailableError:
-        """Say why it has ended, of a process that has; `who` is what people call it."""
-        who = f"{who} (pid {self.pid})"
+    def explain_end(self) -> UnavailableError:
+        """Say why it has ended, of a process that has."""
+        who = f"{self.name} (pid {self.pid})"
         if self.status is not None and self.status < 0:
             return UnavailableError(f"{who} was killed by signal {-self.status}", f"Read {self.output}")
-        complaint = self.complaint()
+        reason = complaint(self.output)
         return UnavailableError(
-            f"{who} ended: {complaint}",
-            "Give it more with --heap" if "OutOfMemoryError" in complaint else f"Read {self.output}",
+            f"{who} ended: {reason}",
+            "Give it more with --heap" if "OutOfMemoryError" in reason else f"Read {self.output}",
         )
 
-    def complaint(self) -> str:
-        """Say what its output ends with."""
-        with self.output.open("rb") as file:
-            file.seek(max(0, self.output.stat().st_size - _LOG_TAIL))
-            return last_complaint(file.read().decode(errors="replace"))
+
+def complaint(output: Path) -> str:
+    """Say what the file that a program prints to ends with."""
+    if not output.exists():
+        return last_complaint("")
+    with output.open("rb") as file:
+        file.seek(max(0, output.stat().st_size - _LOG_TAIL))
+        return last_complaint(file.read().decode(errors="replace"))
 
 
 def last_complaint(output: str) -> str:

@@ -15,18 +15,16 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Create the folder where it is missing, and take it. Raises SettingsError when another one has it."""
+        """Create the folder where it is missing, and take it.
+
+        Raises SettingsError when another one has it, OSError when the system does not let us write there.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
             self._take()
         except BlockingIOError:
             raise _in_use(folder) from None
-        except OSError as error:
-            raise SettingsError(
-                f"Can't keep data in {folder}: {error.strerror}",
-                "Name a folder that you may write to with --data",
-            ) from error
         self.sign("an address not known yet", [os.getpid()])
 
     def _take(self) -> None:

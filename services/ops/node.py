@@ -1,20 +1,12 @@
 """One broker of the embedded cluster, as a value: its ports, its files, its configuration."""
 
-import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from random import sample
 
-from tandem.errors import SettingsError
-
-# Not localhost: where that is ::1 first, librdkafka logs an error for each connection that is refused there.
-HOST = "127.0.0.1"
-
-# Below the ports that systems give to connecting sockets (32768 or 49152 and above): a client that keeps trying to
-# reach a dead broker on such a port connects to itself one day, and then the broker can't have its port back.
-_FREE_PORTS = range(20_000, 32_000)
+from services.ops.java import jvm
+from services.ops.ports import HOST, free_ports, require_free
 
 _LOG_LEVELS = {
     "defaultLogLevel": "info",
@@ -53,7 +45,12 @@ class Node:
     port: int
     controller_port: int
     folder: Path
-    more_ports: Mapping[str, int] = field(default_factory=dict)  # of the listeners that a Security adds
+    # Of the listeners that a Security adds. Left out of the hash, because a dict has none.
+    more_ports: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def name(self) -> str:
+        return f"Broker {self.id}"
 
     @property
     def address(self) -> str:
@@ -91,30 +88,6 @@ def make_nodes(folder: Path, count: int, port: int, security: Security = OPEN) -
         Node(i + 1, clients[i], next(free), folder, dict(zip(names, free, strict=False)))
         for i in range(count)
     )
-
-
-def require_free(port: int) -> None:
-    """Raise SettingsError when the port can't be had."""
-    if problem := _port_problem(port):
-        raise SettingsError(
-            f"Port {port} can't be used: {problem}",
-            "Stop what listens there, or choose another one with --port",
-        )
-
-
-def free_ports() -> Iterator[int]:
-    return (port for port in sample(_FREE_PORTS, len(_FREE_PORTS)) if not _port_problem(port))
-
-
-def _port_problem(port: int) -> str | None:
-    with socket.socket() as probe:
-        # As Java does: without it, the connections of the broker before this one would hold the port for a minute.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            return error.strerror
-    return None
 
 
 def properties(node: Node, cluster: Sequence[Node], security: Security = OPEN) -> str:
@@ -167,14 +140,10 @@ def _replication(brokers: int) -> Mapping[str, int]:
 
 
 def command(java: Path, jars: Sequence[Path], heap: str, main: str, *arguments: str) -> list[str | Path]:
-    """Return what starts one of Kafka's main classes, quickly rather than for the highest throughput after an hour."""
+    """Return what starts one of Kafka's main classes."""
     logging = [f"-Dorg.slf4j.simpleLogger.{name}={value}" for name, value in _LOG_LEVELS.items()]
     return [
-        java,
-        f"-Xmx{heap}",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-XX:+ExitOnOutOfMemoryError",  # a broker that has lost a thread would limp on
+        *jvm(java, heap),
         *logging,
         "-classpath",
         ":".join(map(str, jars)),

@@ -18,7 +18,7 @@ from services.consumer.handlers import ROLES
 from tandem import kafka, log
 from tandem.errors import ExitStatus, SettingsError
 from tandem.kafka.rights import Right
-from tandem.kafka.topics import Topic, ensure_topics, stream_topics
+from tandem.kafka.topics import Topic, ensure_topics, existing_topics, settle, stream_topics
 from tandem.schemas import STREAMS
 from tandem.settings import StreamName, TopicSettings
 
@@ -125,18 +125,14 @@ async def look(
     """
 
     async def ask(admin: AIOKafkaAdminClient) -> tuple[list[Topic], dict[str, Topic]]:
-        brokers = len((await admin.describe_cluster())["brokers"])
-        exact = [topic.on(brokers) for topic in wanted]
+        exact = await settle(admin, wanted)
         return exact, await _found(admin, exact)
 
-    return await kafka.using(
-        settings, lambda: AIOKafkaAdminClient(**kafka.client_arguments(settings)), stop, ask
-    )
+    return await kafka.using_admin(settings, stop, ask)
 
 
 async def _found(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> dict[str, Topic]:
-    # Asking for all topics, because asking for one by name may make a broker create it.
-    known = {topic["topic"]: topic for topic in await admin.describe_topics()}
+    known = await existing_topics(admin)
     there = [topic for topic in wanted if topic.name in known]
     configs = await _configs(admin, there)
     return {topic.name: _topic(known[topic.name], configs[topic.name]) for topic in there}

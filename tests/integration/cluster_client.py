@@ -1,6 +1,7 @@
 """The cluster through librdkafka: an auditor that used our client would share its mistakes."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -75,6 +76,22 @@ class ClusterClient:
         left = await asyncio.to_thread(producer.flush, _SECONDS)
         assert left == 0
 
+    async def write_in_transaction(self, topic: str, *values: bytes, commit: bool) -> None:
+        """Write values in one transaction, which is committed or taken back."""
+        await asyncio.to_thread(self._write_in_transaction, topic, values, commit=commit)
+
+    def _write_in_transaction(self, topic: str, values: Sequence[bytes], *, commit: bool) -> None:
+        producer = Producer(self._settings | {"transactional.id": f"writer of {topic}"})
+        producer.init_transactions(_SECONDS)
+        producer.begin_transaction()
+        for value in values:
+            producer.produce(topic, value, b"k")
+        producer.flush(_SECONDS)
+        if commit:
+            producer.commit_transaction(_SECONDS)
+        else:
+            producer.abort_transaction(_SECONDS)
+
     async def read(self, topic: str) -> list[LogRecord]:
         """Everything a topic holds now, partition by partition, in order."""
         return await asyncio.to_thread(self._read, topic)
@@ -84,6 +101,11 @@ class ClusterClient:
         future = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
         result = await asyncio.to_thread(future.result, _SECONDS)
         return {at.partition: at.offset for at in result.topic_partitions if at.topic == topic}
+
+    async def members(self, group: str) -> int:
+        """How many consumers a group has: also one that was killed, until its session times out."""
+        future = self._admin.describe_consumer_groups([group])[group]
+        return len((await asyncio.to_thread(future.result, _SECONDS)).members)
 
     async def ends(self, topic: str) -> dict[int, int]:
         """The offset that the next record of each partition gets; partitions that never had one are left out."""

@@ -21,8 +21,8 @@ from testcontainers.community.kafka import KafkaContainer
 from testcontainers.core.config import testcontainers_config
 
 from services.ops.cluster import KafkaCluster
-from services.ops.node import free_ports
-from services.ops.registry import SchemaRegistryServer
+from services.ops.ports import free_ports
+from services.ops.registry_server import SchemaRegistryServer
 from tests.integration.cluster_client import ClusterClient
 from tests.integration.processes import Process, running
 

@@ -81,6 +81,16 @@ class Process:
             self._news.notify_all()
 
 
+def processes_in(folder: Path) -> list[str]:
+    """The processes that work in a folder or below it: the services, and Java in its data."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            if (process / "cwd").readlink().is_relative_to(folder):
+                found.append(process.name)
+    return found
+
+
 @asynccontextmanager
 async def running(service: str, directory: Path, **settings: object) -> AsyncIterator[Process]:
     """Run `python -m services.<service>` with these settings and no others; it is killed if it is still there at the end."""

@@ -53,10 +53,14 @@ class Authority:
         self.cafile = folder / "ca.pem"
         self._authority.cert_pem.write_to_path(str(self.cafile))
 
-    def issue(self, name: str, *hosts: str, expired: bool = False) -> Path:
-        """Write a certificate with its chain and its key (PKCS 8, as Kafka takes it) into one PEM file."""
-        ends = datetime.now(UTC) - timedelta(days=1) if expired else None
-        begins = datetime.now(UTC) - timedelta(days=30) if expired else None
+    def issue(self, name: str, *hosts: str, expired: bool = False, early: bool = False) -> Path:
+        """Write a certificate with its chain and its key (PKCS 8, as Kafka takes it) into one PEM file.
+
+        It is valid now, unless it has expired or comes too early.
+        """
+        now = datetime.now(UTC)
+        ends = now - timedelta(days=1) if expired else None
+        begins = now - timedelta(days=30) if expired else now + timedelta(days=1) if early else None
         issued = self._authority.issue_cert(*hosts, common_name=name, not_before=begins, not_after=ends)
         key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
         path = self.folder / f"{name}.pem"

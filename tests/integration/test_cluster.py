@@ -2,10 +2,8 @@
 
 import asyncio
 import os
-import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals
 
@@ -15,14 +13,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from services.ops.broker import BrokerSettings, serve
 from services.ops.cluster import KafkaCluster
 from services.ops.lock import FolderLock
 from tandem.errors import SettingsError, UnavailableError
-from tests.integration.processes import Process
+from tests.integration.server_process import LONG, listening, lives, lock_pids, server_process, until
 
 TOPIC = "facts"
-LONG = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -84,49 +80,6 @@ async def leader(cluster: KafkaCluster) -> int:
     async with admin(cluster) as client:
         (described,) = await client.describe_topics([TOPIC])
     return next(int(each["leader"]) for each in described["partitions"] if each["partition"] == 0)
-
-
-def lives(pid: int) -> bool:
-    with suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return True
-    return False
-
-
-def lock_pids(data: Path) -> list[int]:
-    """The processes that have signed the lock: the owner, then the brokers."""
-    return [int(pid) for pid in (data / "lock").read_text().splitlines()[1].split()]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LONG):
-        while not condition():  # noqa: ASYNC110 -- other processes and files set no event
-            await asyncio.sleep(0.01)
-
-
-@contextmanager
-def listening() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
-@asynccontextmanager
-async def broker_process(data: Path) -> AsyncIterator[Process]:
-    """Run the command as a process of its own, as a terminal does."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.ops", "broker"),
-        *("--data", data, "--port", "0", "--log-format", "json"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    watched = Process(process)
-    try:
-        yield watched
-    finally:
-        await watched.kill()
-        for pid in filter(lives, lock_pids(data)[1:]):
-            os.kill(pid, SIGKILL)
 
 
 async def test_ready_means_usable(single: KafkaCluster) -> None:
@@ -205,7 +158,7 @@ async def test_a_folder_that_can_not_be_written_is_named(tmp_path: Path) -> None
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
 async def test_a_signal_stops_it_cleanly(tmp_path: Path, number: Signals) -> None:
     """Exit status 0, no process left, and Kafka has closed its data in order."""
-    async with broker_process(tmp_path) as broker:
+    async with server_process("broker", tmp_path) as broker:
         ready = await broker.until("broker_ready")
         assert os.getsid(ready["pids"][0]) != os.getsid(0)  # Ctrl+C does not reach Kafka before us
 
@@ -217,7 +170,7 @@ async def test_a_signal_stops_it_cleanly(tmp_path: Path, number: Signals) -> Non
 
 async def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     """A broker that does not end is killed at once, and none is left."""
-    async with broker_process(tmp_path) as broker:
+    async with server_process("broker", tmp_path) as broker:
         (pid,) = (await broker.until("broker_ready"))["pids"]
         os.kill(pid, SIGSTOP)
         broker.send(SIGTERM)
@@ -230,7 +183,7 @@ async def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
 
 async def test_brokers_that_outlive_a_killed_owner_keep_their_data(tmp_path: Path) -> None:
     """After kill -9 the lock is still held, by the broker's process, and that one is named."""
-    async with broker_process(tmp_path) as broker:
+    async with server_process("broker", tmp_path) as broker:
         (pid,) = (await broker.until("broker_ready"))["pids"]
         await broker.end(SIGKILL)
 
@@ -244,18 +197,13 @@ async def test_brokers_that_outlive_a_killed_owner_keep_their_data(tmp_path: Pat
 
 async def test_a_broker_that_dies_ends_the_command(tmp_path: Path) -> None:
     """With the reason, the log's path and the status for an unavailable broker."""
-    settings = BrokerSettings(data=tmp_path, port=0)
-    serving = asyncio.create_task(serve(settings, asyncio.Event()), name="serve")
-    await until(lambda: "Kafka Server started" in log_of(tmp_path))
-    os.kill(lock_pids(tmp_path)[1], SIGKILL)
+    async with server_process("broker", tmp_path) as broker:
+        (pid,) = (await broker.until("broker_ready"))["pids"]
+        os.kill(pid, SIGKILL)
 
-    with pytest.raises(UnavailableError, match=rf"was killed by signal 9.*Read {tmp_path}/broker-1.log"):
-        await asyncio.wait_for(serving, LONG)
-
-
-def log_of(data: Path) -> str:
-    log = data / "broker-1.log"
-    return log.read_text() if log.exists() else ""
+        assert await broker.end() == 4
+        (told,) = broker.events(f"Broker 1 (pid {pid}) was killed by signal 9")
+        assert told["remedy"] == f"Read {tmp_path}/broker-1.log"
 
 
 async def test_a_broker_that_can_not_start_tells_why(tmp_path: Path) -> None:
@@ -279,7 +227,7 @@ async def test_a_start_that_is_cancelled_leaves_no_process(tmp_path: Path, sign:
     with pytest.raises(asyncio.CancelledError):
         await starting
 
-    assert not any(map(lives, cluster.pids.values()))
+    assert not any(map(lives, cluster.pids))
     async with KafkaCluster(data=tmp_path, port=0):
         pass
 
@@ -306,4 +254,4 @@ async def test_three_brokers_survive_the_loss_of_one(tmp_path: Path) -> None:
         await cluster.kill(first)
         await cluster.kill(second)
         assert "was killed by signal 9" in (await asyncio.wait_for(failing, LONG)).cause
-    assert not any(map(lives, cluster.pids.values()))
+    assert not any(map(lives, cluster.pids))

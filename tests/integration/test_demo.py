@@ -5,11 +5,14 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
-from signal import SIGINT
+from signal import SIGINT, SIGKILL
 
+from tests.integration.cluster_client import ClusterClient
 from tests.integration.conftest import free_port
+from tests.integration.processes import processes_in
+from tests.integration.server_process import lock_pids, until
 
 
 @asynccontextmanager
@@ -39,6 +42,14 @@ async def demo(folder: Path, **settings: str) -> AsyncIterator[asyncio.subproces
             await process.wait()
 
 
+async def at_work(process: asyncio.subprocess.Process) -> None:
+    """Wait until an order went all the way."""
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        while b"order_processed" not in await process.stdout.readline():
+            pass
+
+
 async def rest(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
     async with asyncio.timeout(60):
@@ -56,16 +67,6 @@ def assert_both_ended_well(said: str) -> None:
     assert "Traceback" not in said
 
 
-def processes_in(folder: Path) -> list[str]:
-    """The processes that work in a folder or below it: the services, and Java in its data."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has just ended
-            if (process / "cwd").readlink().is_relative_to(folder):
-                found.append(process.name)
-    return found
-
-
 async def test_it_shows_the_pair_at_work_and_ends_by_itself(tmp_path: Path) -> None:
     async with demo(tmp_path, DEMO_SECONDS="1") as process:
         said = await rest(process)
@@ -77,16 +78,29 @@ async def test_it_shows_the_pair_at_work_and_ends_by_itself(tmp_path: Path) -> N
 
 async def test_a_signal_drains_both_and_leaves_nothing_behind(tmp_path: Path) -> None:
     async with demo(tmp_path, STREAM="orders") as process:
-        assert process.stdout is not None
-        async with asyncio.timeout(60):
-            while b"order_processed" not in await process.stdout.readline():
-                pass
+        await at_work(process)
         assert len(processes_in(tmp_path)) == 4, "demo, broker, producer, consumer"
         process.send_signal(SIGINT)
         said = await rest(process)
         assert await process.wait() == 0
     assert_both_ended_well(said)
     assert not processes_in(tmp_path)
+
+
+async def test_no_service_outlives_a_killed_demo(tmp_path: Path) -> None:
+    """They drain: the consumer leaves its group. The broker lives on, and its lock tells of it."""
+    address = f"127.0.0.1:{free_port()}"
+    variables = {"STREAM": "orders", "GROUP_ID": "left", "KAFKA_BOOTSTRAP_SERVERS": address}
+    async with demo(tmp_path, **variables) as process:
+        await at_work(process)
+        process.kill()
+        await process.wait()
+        (broker,) = lock_pids(tmp_path / ".tandem" / "kafka")[1:]
+        try:
+            await until(lambda: processes_in(tmp_path) == [str(broker)])
+            assert await ClusterClient(address).members("left") == 0
+        finally:
+            os.kill(broker, SIGKILL)
 
 
 async def test_a_bad_setting_of_a_service_is_told_before_a_broker_is_started(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 from msgspec import Struct
 
 from services.producer.generators import GENERATORS
-from tandem.codec import Codecs, Format
+from tandem.codec import Codecs
 from tandem.encoding import codecs_for, decode_event, registry_for
+from tandem.formats.schema import Format
 from tandem.producer import EventProducer
 from tandem.schemas import STREAMS
 from tandem.settings import ProducerSettings

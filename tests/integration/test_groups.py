@@ -8,6 +8,7 @@ import pytest
 from tests.integration.cluster_client import ClusterClient
 from tests.integration.conftest import Run
 from tests.integration.processes import Process
+from tests.integration.test_malformed import GOOD
 
 
 def offsets(*consumers: Process) -> dict[int, Counter[int]]:
@@ -140,3 +141,16 @@ async def test_a_group_in_use_is_not_moved(topic: str, cluster: ClusterClient, c
             assert await other.end() == 3
         (error,) = (line for line in other.lines if line.get("status") == 3)
         assert error["event"] == f"Group {topic} is in use, its offsets can't be moved"
+
+
+async def test_what_transactions_leave_in_the_log_is_no_lag(
+    topic: str, cluster: ClusterClient, consume: Run
+) -> None:
+    """Records that were taken back and the marks of transactions are passed over, and the end is the end."""
+    await cluster.create_topic(topic, partitions=1)
+    await cluster.write_in_transaction(topic, GOOD, commit=True)
+    await cluster.write_in_transaction(topic, GOOD, commit=False)
+    async with consume(stats_interval="200ms") as consumer:
+        await consumer.until("caught_up", resolved=1)
+        await consumer.until("consumer_statistics", lag=0)
+        assert await consumer.end(SIGTERM) == 0

@@ -27,9 +27,9 @@ from msgspec import to_builtins
 from msgspec.structs import asdict
 
 from services.producer.generators import GENERATORS
-from tandem.codec import Format
 from tandem.encoding import codecs_for, decode_event, registry_for
 from tandem.formats.generated import FOLDER
+from tandem.formats.schema import Format
 from tandem.producer import EventProducer
 from tandem.schemas import STREAMS
 from tandem.schemas.bank import Transaction

@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pytest
 import trustme
-from aiosmtplib import SMTPException
+from aiosmtplib import (
+    SMTPAuthenticationError,
+    SMTPException,
+    SMTPRecipientRefused,
+    SMTPRecipientsRefused,
+    SMTPSenderRefused,
+)
 
-from services.consumer.mail import Mail, SmtpMailer
+from services.consumer.mail import Mail, PatientMailer, SmtpMailer, is_final
 from tests.integration.mail_server import mail_server
 
 CANARY = "canary-4711"
@@ -92,6 +98,41 @@ async def test_a_mail_that_the_server_refuses_is_not_sent() -> None:
         server.answer = "452 full"
         with pytest.raises(SMTPException, match="full"):
             await mailer(server.port).send(MAIL)
+
+
+async def test_what_is_refused_for_now_is_sent_again(capsys: pytest.CaptureFixture[str]) -> None:
+    async with mail_server() as server:
+        server.answer = "452 full"
+        sending = asyncio.create_task(PatientMailer(mailer(server.port), 0.01).send(MAIL), name="send")
+        async with asyncio.timeout(10):
+            while "mail_waits" not in capsys.readouterr().out:  # noqa: ASYNC110 -- a line of the log sets no event
+                await asyncio.sleep(0.01)
+        server.answer = "250 taken"
+        await sending
+    assert len(server.mails) == 1
+
+
+async def test_what_is_refused_for_good_is_told_at_once() -> None:
+    async with mail_server() as server:
+        server.answer = "554 not this text"
+        with pytest.raises(SMTPException, match="not this text"):
+            await PatientMailer(mailer(server.port)).send(MAIL)
+
+
+@pytest.mark.parametrize(
+    ("error", "final"),
+    [
+        (ConnectionRefusedError(), False),
+        (TimeoutError(), False),
+        (SMTPAuthenticationError(535, "who are you"), False),
+        (SMTPRecipientsRefused([SMTPRecipientRefused(450, "busy", "ada@example.com")]), False),
+        (SMTPRecipientsRefused([SMTPRecipientRefused(550, "nobody", "ada@example.com")]), True),
+        (SMTPSenderRefused(550, "not you", "shop@example.com"), True),
+    ],
+)
+def test_only_what_is_about_the_mail_itself_is_final(error: Exception, *, final: bool) -> None:
+    """A password that is wrong today makes mails wait: they are not at fault."""
+    assert is_final(error) is final
 
 
 async def test_a_server_that_is_not_there_is_an_error() -> None:

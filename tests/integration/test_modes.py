@@ -1,14 +1,16 @@
 """The ways to run the producer, as real processes."""
 
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
 from tests.integration.cluster_client import ClusterClient
 from tests.integration.conftest import Run
-from tests.integration.processes import Line, Process
+from tests.integration.processes import Line, Process, processes_in
+from tests.integration.server_process import until
 from tests.integration.terminal import at_a_terminal
 
 SCRIPT = "send\nbatch 100\n\nbatch\ndance\nstats\nhelp\n"
@@ -129,6 +131,17 @@ async def test_consumer_only_is_the_consumer(topic: str, produce: Run) -> None:
     assert not process.events("producer_started")
 
 
+async def test_the_consumer_does_not_outlive_a_killed_producer(
+    topic: str, cluster: ClusterClient, produce: Run, tmp_path: Path
+) -> None:
+    """It drains and leaves its group: a session would last longer than this test waits."""
+    async with produce(mode="consumer-only", group_id=topic, session_timeout="1m") as process:
+        await process.until("partitions_assigned")
+        await process.end(SIGKILL)
+        await until(lambda: not processes_in(tmp_path))
+    assert await cluster.members(topic) == 0
+
+
 async def test_at_a_terminal_there_is_a_prompt_with_the_consumers_lines_above_it(
     bootstrap_servers: str, topic: str, tmp_path: Path
 ) -> None:
@@ -150,6 +163,19 @@ async def test_at_a_terminal_there_is_a_prompt_with_the_consumers_lines_above_it
         await terminal.until("consumer_stopped +consumed=2 handled=2")
         assert terminal.echoes
     assert (tmp_path / ".tandem" / "history").read_text().count("+send") == 1
+
+
+async def test_at_a_terminal_the_consumer_does_not_outlive_a_killed_producer(
+    bootstrap_servers: str, topic: str, cluster: ClusterClient, tmp_path: Path
+) -> None:
+    settings = {"kafka_bootstrap_servers": bootstrap_servers, "kafka_topic": topic, "session_timeout": "1m"}
+    async with at_a_terminal(tmp_path, mode="interactive", **settings) as terminal:
+        await terminal.until_it_asks()
+        terminal.send(SIGKILL)
+        await terminal.end()
+        await until(lambda: not processes_in(tmp_path))
+        (group,) = set(re.findall(r"group=(interactive-\w+)", terminal.shown))
+    assert await cluster.members(group) == 0
 
 
 @pytest.mark.parametrize("how", ["key", "SIGINT", "SIGTERM"])

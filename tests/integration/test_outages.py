@@ -60,7 +60,7 @@ async def test_a_frozen_broker_does_not_hold_up_the_end(broker: KafkaCluster, tm
         run("consumer", commit_interval="1h") as consumer,
     ):
         await consumer.until("order_processed", count=100)
-        os.kill(broker.pids[1], SIGSTOP)
+        os.kill(broker.pids[0], SIGSTOP)
         await producer.until_true(lambda: producer.events("producer_statistics")[-1]["in_flight"] > 20)
         asked = monotonic()
         producer.send(SIGTERM)

@@ -294,7 +294,7 @@ async def test_a_registry_that_never_answers_is_given_up(
     stop: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every request has its end."""
-    monkeypatch.setattr("tandem.registry.REQUEST_TIMEOUT", 0.2)
+    monkeypatch.setattr("tandem.registry.registry.REQUEST_TIMEOUT", 0.2)
     released = asyncio.Event()
 
     async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,24 +3,22 @@
 import asyncio
 import json
 import logging
-import socket
-import ssl
-import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import uvloop
 
-from tandem.errors import SettingsError
+from tandem.errors import SettingsError, UnavailableError
 from tandem.formats.schema import Schema
 from tandem.registry import open_registry
 from tandem.settings import ProducerSettings
 from tests.integration.doors import Door, basic, door
 from tests.integration.secured import CANARY, KEY_PASSWORD, PASSWORD, WRONG_PASSWORD, Authority
+from tests.integration.tls_servers import server_tls, strict_server
+from tests.integration.token_endpoint import CLIENT_SECRET, token_endpoint
 
 TOKEN = "t0ken-c4nary"
 SCHEMA = Schema("AVRO", '{"type": "record", "name": "Thing", "fields": []}')
@@ -29,16 +27,6 @@ SCHEMA = Schema("AVRO", '{"type": "record", "name": "Thing", "fields": []}')
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("registry-tls") / "authority")
-
-
-def tls(authority: Authority, *hosts: str, expired: bool = False, ask: bool = False) -> ssl.SSLContext:
-    """The server's side; `ask` makes it want a certificate of the client."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(authority.issue(f"registry-{uuid.uuid4().hex}", *hosts, expired=expired))
-    if ask:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(authority.cafile)
-    return context
 
 
 async def use(door: Door, registry: str, **settings: object) -> None:
@@ -78,28 +66,47 @@ async def test_a_wrong_password_is_told(
 async def test_an_authority_of_ones_own_is_trusted_when_it_is_named(
     registry: str, authority: Authority
 ) -> None:
-    async with door(registry, tls=tls(authority, "127.0.0.1")) as entrance:
+    async with door(registry, tls=server_tls(authority, "127.0.0.1")) as entrance:
         await use(entrance, registry, schema_registry_ssl_cafile=authority.cafile)
 
 
-async def test_an_unknown_authority_is_told(registry: str, authority: Authority) -> None:
-    async with door(registry, tls=tls(authority, "127.0.0.1")) as entrance:
+FAULTS: dict[str, tuple[str, dict[str, bool], str]] = {
+    "not trusted": (
+        "127.0.0.1",
+        {},
+        "is from an authority that is not trusted .* SCHEMA_REGISTRY_SSL_CAFILE",
+    ),
+    "expired": ("127.0.0.1", {"expired": True}, "has expired. Renew it there"),
+    "early": ("127.0.0.1", {"early": True}, "is not valid yet. Set this machine's clock"),
+    "elsewhere": (
+        "registry.example.com",
+        {},
+        "is for another host: .* Use a name that it holds in {setting}",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("whose", "setting"),
+    [
+        ("schema registry at", "SCHEMA_REGISTRY_URL"),
+        ("token endpoint", "SCHEMA_REGISTRY_OAUTH_TOKEN_URL"),
+    ],
+)
+async def test_a_server_that_can_not_be_trusted_is_told_why(
+    fault: str, whose: str, setting: str, registry: str, authority: Authority
+) -> None:
+    """The registry, or the endpoint of its tokens, whose registry is never asked; and neither hears a word."""
+    host, when, told = FAULTS[fault]
+    settings = {} if fault == "not trusted" else {"schema_registry_ssl_cafile": authority.cafile}
+    async with door(registry, tls=server_tls(authority, host, **when)) as entrance:
+        user = client_of(entrance.url("/token")) if whose == "token endpoint" else {}
         with pytest.raises(
-            SettingsError, match=r"certificate .* not valid: .*issuer.*SCHEMA_REGISTRY_SSL_CAFILE"
+            SettingsError, match=f"^The certificate of the {whose} .*{told.format(setting=setting)}"
         ):
-            await use(entrance, registry)
-
-
-async def test_a_wrong_host_is_told(registry: str, authority: Authority) -> None:
-    async with door(registry, tls=tls(authority, "registry.example.com")) as entrance:
-        with pytest.raises(SettingsError, match=r"certificate .* not valid: IP address mismatch"):
-            await use(entrance, registry, schema_registry_ssl_cafile=authority.cafile)
-
-
-async def test_an_expired_certificate_is_told(registry: str, authority: Authority) -> None:
-    async with door(registry, tls=tls(authority, "127.0.0.1", expired=True)) as entrance:
-        with pytest.raises(SettingsError, match=r"certificate .* not valid: certificate has expired"):
-            await use(entrance, registry, schema_registry_ssl_cafile=authority.cafile)
+            await use(entrance, registry, **settings, **user)
+    assert not entrance.requests
 
 
 @pytest.mark.parametrize("locked", [False, True])
@@ -109,7 +116,7 @@ async def test_a_client_certificate_opens_the_door(
     """Its key may have a password."""
     certificate = authority.issue("client", "client")
     key = certificate.with_suffix(".locked") if locked else certificate
-    async with door(registry, tls=tls(authority, "127.0.0.1", ask=True)) as entrance:
+    async with door(registry, tls=server_tls(authority, "127.0.0.1", ask=True)) as entrance:
         await use(
             entrance,
             registry,
@@ -120,100 +127,112 @@ async def test_a_client_certificate_opens_the_door(
         )
 
 
-@contextmanager
-def strict_server(authority: Authority) -> Iterator[int]:
-    """A server that tells whoever has no certificate of the authority so; asyncio's only hangs up. Yields its port."""
-    context = tls(authority, "127.0.0.1", ask=True)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def refuse() -> None:
-            with suppress(OSError):  # it is closed at the end
-                while True:
-                    connection, _ = server.accept()
-                    with connection, suppress(ssl.SSLError):
-                        context.wrap_socket(connection, server_side=True).close()
-
-        refusing = threading.Thread(target=refuse, name="strict server")
-        refusing.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-        refusing.join()
-
-
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("hurried", [0, 1], ids=["alert", "reset"])
 @pytest.mark.parametrize("stranger", [False, True], ids=["missing", "of another authority"])
 def test_a_client_certificate_that_is_not_taken_is_told(
-    authority: Authority, tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop], *, stranger: bool
+    authority: Authority,
+    tmp_path: Path,
+    loop: Callable[[], asyncio.AbstractEventLoop],
+    hurried: int,
+    *,
+    stranger: bool,
 ) -> None:
-    """In TLS 1.3 the client only learns of it when it reads."""
+    """In TLS 1.3 the client has spoken by then: it learns of it when it reads, or not, when its words cause a reset."""
     settings = {"schema_registry_ssl_cafile": authority.cafile}
+    told = "wants a certificate of the client"
     if stranger:
         certificate = Authority(tmp_path / "stranger").issue("client", "client")
         settings |= dict.fromkeys(
             ("schema_registry_ssl_certfile", "schema_registry_ssl_keyfile"), certificate
         )
-    with strict_server(authority) as port, asyncio.Runner(loop_factory=loop) as runner:
+        told = "refuses this client's certificate"
+    with strict_server(authority, hurried=hurried) as port, asyncio.Runner(loop_factory=loop) as runner:
         url = f"https://127.0.0.1:{port}/apis/ccompat/v7"
-        with pytest.raises(SettingsError, match=r"refuses our certificate.*SCHEMA_REGISTRY_SSL_CERTFILE"):
+        with pytest.raises(
+            SettingsError, match=f"The schema registry at {url} {told}: .*SCHEMA_REGISTRY_SSL_CERTFILE"
+        ):
             runner.run(use(Door(""), url, schema_registry_url=url, **settings))
+
+
+async def test_a_token_endpoint_that_wants_a_certificate_is_told(registry: str, authority: Authority) -> None:
+    """It is shown none, so another one has to be named."""
+    with strict_server(authority, hurried=1) as port:
+        settings = client_of(f"https://127.0.0.1:{port}/token")
+        async with door(registry, tls=server_tls(authority, "127.0.0.1")) as entrance:
+            with pytest.raises(
+                SettingsError,
+                match=r"token endpoint .* wants a certificate of the client: .*SCHEMA_REGISTRY_OAUTH_TOKEN_URL",
+            ):
+                await use(entrance, registry, schema_registry_ssl_cafile=authority.cafile, **settings)
+
+
+async def test_a_registry_that_hangs_up_is_waited_for(authority: Authority) -> None:
+    """It says nothing against our certificate, so that is no reason to give up at once."""
+
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    tls = server_tls(authority, "127.0.0.1")
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=tls) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(
+            UnavailableError, match=r"closes the connection.* certificate \(SCHEMA_REGISTRY_SSL_CERTFILE\)"
+        ):
+            await use(Door(""), url, schema_registry_url=url, schema_registry_ssl_cafile=authority.cafile)
 
 
 async def test_a_file_that_is_no_authority_is_named(
     registry: str, authority: Authority, tmp_path: Path
 ) -> None:
     (tmp_path / "ca.pem").write_text("nothing")
-    async with door(registry, tls=tls(authority, "127.0.0.1")) as entrance:
+    async with door(registry, tls=server_tls(authority, "127.0.0.1")) as entrance:
         with pytest.raises(SettingsError, match=rf"SCHEMA_REGISTRY_SSL_CAFILE: can't use {tmp_path}/ca.pem"):
             await use(entrance, registry, schema_registry_ssl_cafile=tmp_path / "ca.pem")
 
 
 async def test_tls_where_there_is_none_is_told(registry: str) -> None:
     async with door(registry) as entrance:
-        with pytest.raises(SettingsError, match=r"does not speak TLS as we do.*http://"):
+        with pytest.raises(SettingsError, match=r"does not speak TLS as it should.*http://"):
             await use(entrance, registry, schema_registry_url=registry.replace("http:", "https:"))
 
 
-@asynccontextmanager
-async def token_endpoint(status: str, answer: dict[str, object]) -> AsyncIterator[str]:
-    """What gives the same answer to whoever asks for a token."""
-
-    async def give(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        body = json.dumps(answer).encode()
-        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode() + body)
-        writer.close()
-        await writer.wait_closed()
-
-    async with await asyncio.start_server(give, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/token"
-
-
-def client_of(endpoint: str) -> dict[str, str]:
+def client_of(endpoint: str, secret: str = PASSWORD) -> dict[str, str]:
     return {
         "schema_registry_oauth_token_url": endpoint,
-        "schema_registry_oauth_client_id": "me",
-        "schema_registry_oauth_client_secret": PASSWORD,
+        "schema_registry_oauth_client_id": "client",
+        "schema_registry_oauth_client_secret": secret,
     }
 
 
-async def test_a_token_opens_the_door(registry: str) -> None:
+async def test_a_token_opens_the_door(registry: str, authority: Authority) -> None:
     async with (
-        door(registry, wanted=f"Bearer {TOKEN}") as entrance,
-        token_endpoint("200 OK", {"access_token": TOKEN, "expires_in": 60}) as endpoint,
+        door(registry, wanted=f"Bearer {TOKEN}", tls=server_tls(authority, "127.0.0.1")) as entrance,
+        token_endpoint(authority.issue("endpoint", "127.0.0.1")) as endpoint,
     ):
-        await use(entrance, registry, **client_of(endpoint))
+        endpoint.answer = 200, json.dumps({"access_token": TOKEN, "expires_in": 60})
+        await use(
+            entrance,
+            registry,
+            schema_registry_ssl_cafile=authority.cafile,
+            **client_of(endpoint.url, CLIENT_SECRET),
+        )
 
 
-async def test_a_client_that_gets_no_token_is_told(registry: str) -> None:
+async def test_a_client_that_gets_no_token_is_told(registry: str, authority: Authority) -> None:
     """With the settings of the registry, not Kafka's."""
     async with (
-        door(registry, wanted=f"Bearer {TOKEN}") as entrance,
-        token_endpoint("401 Unauthorized", {"error": "invalid_client"}) as endpoint,
+        door(registry, wanted=f"Bearer {TOKEN}", tls=server_tls(authority, "127.0.0.1")) as entrance,
+        token_endpoint(authority.issue("endpoint", "127.0.0.1")) as endpoint,
     ):
         with pytest.raises(
             SettingsError, match=r"refuses the client: invalid_client.*SCHEMA_REGISTRY_OAUTH_CLIENT_ID"
         ) as told:
-            await use(entrance, registry, **client_of(endpoint))
+            await use(
+                entrance,
+                registry,
+                schema_registry_ssl_cafile=authority.cafile,
+                **client_of(endpoint.url, WRONG_PASSWORD),
+            )
     assert "KAFKA" not in str(told.value)
     assert CANARY not in str(told.value)

@@ -4,22 +4,18 @@ import asyncio
 import json
 import os
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from signal import SIGKILL, SIGSTOP, SIGTERM
 
 import pytest
 from confluent_kafka.schema_registry import AsyncSchemaRegistryClient, Schema
 
-from services.ops import registry as server_module
+from services.ops import registry_server as server_module
 from services.ops.maven import Archive
-from services.ops.registry import RegistryServerSettings, SchemaRegistryServer, serve
+from services.ops.registry_server import SchemaRegistryServer
 from tandem.errors import SettingsError, UnavailableError
-from tests.integration.processes import Process
+from tests.integration.server_process import listening, lives, lock_pids, server_process, until
 
-LONG = 30.0
 SUBJECT = "things-value"
 SCHEMA = Schema(json.dumps({"type": "record", "name": "Thing", "fields": []}), "AVRO")
 
@@ -34,49 +30,6 @@ async def subjects(url: str) -> list[str]:
     async with AsyncSchemaRegistryClient({"url": url}) as client:
         names: list[str] = await client.get_subjects()
         return names
-
-
-def lives(pid: int) -> bool:
-    with suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return True
-    return False
-
-
-def lock_pids(data: Path) -> list[int]:
-    """The processes that have signed the lock: the owner, then the registry."""
-    return [int(pid) for pid in (data / "lock").read_text().splitlines()[1].split()]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LONG):
-        while not condition():  # noqa: ASYNC110 -- other processes and files set no event
-            await asyncio.sleep(0.01)
-
-
-@contextmanager
-def listening() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
-@asynccontextmanager
-async def registry_process(data: Path) -> AsyncIterator[Process]:
-    """Run the command as a process of its own, as a terminal does."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.ops", "registry"),
-        *("--data", data, "--port", "0", "--log-format", "json"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    watched = Process(process)
-    try:
-        yield watched
-    finally:
-        await watched.kill()
-        for pid in filter(lives, lock_pids(data)[1:]):
-            os.kill(pid, SIGKILL)
 
 
 async def test_schemas_keep_their_ids_through_a_power_cut_until_they_are_wiped(tmp_path: Path) -> None:
@@ -95,10 +48,11 @@ async def test_schemas_keep_their_ids_through_a_power_cut_until_they_are_wiped(t
 
 async def test_a_signal_stops_it_cleanly_and_a_second_one_at_once(tmp_path: Path) -> None:
     """No process is left; nobody but this machine could reach it; a second start names the first."""
-    async with registry_process(tmp_path) as command:
+    async with server_process("registry", tmp_path) as command:
         ready = await command.until("registry_ready")
-        assert os.getsid(ready["pid"]) != os.getsid(0)  # Ctrl+C does not reach it before us
-        assert listeners(ready["pid"]) == {"127.0.0.1"}
+        (pid,) = ready["pids"]
+        assert os.getsid(pid) != os.getsid(0)  # Ctrl+C does not reach it before us
+        assert listeners(pid) == {"127.0.0.1"}
         with pytest.raises(SettingsError) as refused:
             await SchemaRegistryServer(data=tmp_path, port=0, fresh=True).start()
         assert refused.value.cause.startswith(
@@ -109,14 +63,14 @@ async def test_a_signal_stops_it_cleanly_and_a_second_one_at_once(tmp_path: Path
         assert await command.end(SIGTERM) == 0
         assert not any(map(lives, lock_pids(tmp_path)))
 
-    async with registry_process(tmp_path) as command:
-        ready = await command.until("registry_ready")
-        os.kill(ready["pid"], SIGSTOP)
+    async with server_process("registry", tmp_path) as command:
+        (pid,) = (await command.until("registry_ready"))["pids"]
+        os.kill(pid, SIGSTOP)
         command.send(SIGTERM)
         await command.until("registry_stopping")
 
         assert await command.end(SIGTERM) == 128 + SIGTERM
-        assert not lives(ready["pid"])
+        assert not lives(pid)
 
 
 def listeners(pid: int) -> set[str]:
@@ -135,32 +89,24 @@ def listeners(pid: int) -> set[str]:
 
 async def test_a_registry_that_dies_ends_the_command(tmp_path: Path) -> None:
     """With the reason, the log's path and the status for what is unavailable."""
-    settings = RegistryServerSettings(data=tmp_path, port=0)
-    serving = asyncio.create_task(serve(settings, asyncio.Event()), name="serve")
-    await until(lambda: "Listening on" in log_of(tmp_path))
-    os.kill(lock_pids(tmp_path)[1], SIGKILL)
+    async with server_process("registry", tmp_path) as command:
+        (pid,) = (await command.until("registry_ready"))["pids"]
+        os.kill(pid, SIGKILL)
 
-    with pytest.raises(
-        UnavailableError, match=rf"The registry .* was killed by signal 9.*Read {tmp_path}/registry.log"
-    ):
-        await asyncio.wait_for(serving, LONG)
-
-
-def log_of(data: Path) -> str:
-    log = data / "registry.log"
-    return log.read_text() if log.exists() else ""
+        assert await command.end() == 4
+        (told,) = command.events(f"The registry (pid {pid}) was killed by signal 9")
+        assert told["remedy"] == f"Read {tmp_path}/registry.log"
 
 
 async def test_a_start_that_is_cancelled_leaves_no_process(tmp_path: Path) -> None:
     server = SchemaRegistryServer(data=tmp_path, port=0)
     starting = asyncio.create_task(server.start(), name="start")
-    await until(lambda: server.pid)
+    await until(lambda: server.pids)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
 
-    assert server.pid is not None
-    assert not lives(server.pid)
+    assert not any(map(lives, server.pids))
 
 
 async def test_a_registry_that_can_not_start_tells_why(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from confluent_kafka.schema_registry import AsyncSchemaRegistryClient, Schema
 
-from tandem.codec import Codecs, Format
+from tandem.codec import Codecs
 from tandem.formats import frame
+from tandem.formats.schema import Format
 from tandem.registry import open_registry
 from tandem.schemas.orders import Order
 from tandem.settings import ProducerSettings

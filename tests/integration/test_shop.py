@@ -15,7 +15,7 @@ from tests.integration.shop import SHOP_ROLES, shop
 from tests.shop_invariants import Logged, by_type, once, violations
 
 ORDERS = 600
-STOCK = 40
+STOCK = 10  # few enough that some are sold out also where the run spans two minutes
 
 
 def events(log: list[Logged], event_type: str) -> list[ShopEvent]:
@@ -59,7 +59,7 @@ async def test_a_kill_of_every_role_breaks_no_promise(
         assert violations(log, STOCK) == []
         counts = by_type(log)
         assert counts["OrderCreated"] == ORDERS
-        assert min(counts["PaymentFailed"], counts["PaymentRefunded"], counts["OrderConfirmed"]) > 10
+        assert min(counts["PaymentFailed"], counts["PaymentRefunded"], counts["OrderConfirmed"]) > 0
         assert_one_mail_for_each(events(log, "OrderConfirmed"), server)
 
         alerts = [

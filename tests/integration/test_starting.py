@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 from pathlib import Path
 from signal import SIGTERM
 
@@ -44,6 +45,21 @@ async def test_no_broker_until_the_deadline_is_status_4(service: str, tmp_path: 
     ) as process:
         assert await process.end() == 4
     assert last_line(process).startswith(f"Nothing listens on localhost:{port}. Start a broker")
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
+async def test_a_standard_stream_that_was_closed_before_the_start_crashes_nothing(
+    closed: str, bootstrap_servers: str, topic: str, cluster: ClusterClient, tmp_path: Path
+) -> None:
+    """A socket with its number would abort the process when it is closed (and, before, take what is printed)."""
+    producer = await asyncio.create_subprocess_shell(
+        f"exec {sys.executable} -m services.producer --mode load --count 3 {closed}",
+        cwd=tmp_path,
+        env={"KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "KAFKA_TOPIC": topic},
+    )
+    async with asyncio.timeout(20):
+        assert await producer.wait() == 0
+    assert len(await cluster.read(topic)) == 3
 
 
 async def test_a_signal_ends_the_wait_for_a_broker(tmp_path: Path) -> None:

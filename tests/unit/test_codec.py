@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct, defstruct
 
-from tandem.codec import Codecs, Format, JsonCodec, UnknownSchemaError
+from tandem.codec import Codecs, JsonCodec, UnknownSchemaError
 from tandem.errors import CodecError
 from tandem.formats.avro import Avro
-from tandem.formats.schema import Schema
+from tandem.formats.schema import Format, Schema
 from tandem.schemas import STREAMS
 from tandem.schemas.bank import Transaction
 from tandem.schemas.orders import Order

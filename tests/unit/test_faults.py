@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from services.producer.faults import Faults, malformed
 from services.producer.generators import GENERATORS
-from tandem.codec import Codecs, Format
+from tandem.codec import Codecs
 from tandem.errors import CodecError
+from tandem.formats.schema import Format
 from tandem.headers import FAULT, Fault, Header
 from tandem.records import Record
 from tandem.schemas import STREAMS

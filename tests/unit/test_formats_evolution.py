@@ -6,10 +6,11 @@ from typing import Annotated, Any
 import pytest
 from msgspec import Meta, Struct, defstruct
 
-from tandem.codec import Codecs, Decoder, Format, JsonCodec
+from tandem.codec import Codecs, Decoder, JsonCodec
 from tandem.errors import CodecError
 from tandem.formats.compatibility import broken
 from tandem.formats.generated import texts
+from tandem.formats.schema import Format
 from tests.unit.events import Registry
 
 FRAMED = [format_ for format_ in Format if format_ is not Format.JSON]

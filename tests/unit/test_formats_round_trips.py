@@ -7,9 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
-from tandem.codec import Codecs, Decoder, Encoder, Format, UnknownSchemaError
+from tandem.codec import Codecs, Decoder, Encoder, UnknownSchemaError
 from tandem.errors import CodecError
 from tandem.formats.generated import events as declared_events
+from tandem.formats.schema import Format
 from tests.unit.events import Registry, events
 
 

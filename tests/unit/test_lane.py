@@ -66,6 +66,20 @@ def test_a_record_above_the_batch_size_travels_alone() -> None:
     assert len(way.take().records) == 1
 
 
+def test_a_batch_that_was_refused_is_built_again_byte_for_byte() -> None:
+    """With the times of the first try: another size might not fit."""
+    way = lane()
+    for number in range(3):
+        way.add(record(number)._replace(timestamp_ms=number or None))
+    batch = way.take()
+    first = bytes(batch.builder._build())
+    batch.handed_over = True
+    way.build_again()
+    assert bytes(batch.builder._build()) == first
+    assert not batch.handed_over
+    assert way.add(record(3)), "the next batch fills on"
+
+
 async def test_who_waits_for_a_record_gets_its_own_fate() -> None:
     way = lane()
     waiter: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()

@@ -4,8 +4,10 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from tandem.errors import TandemError, UnavailableError
-from tandem.kafka import oauth
-from tandem.kafka.oauth import Endpoint, Token, TokenError, TokenProvider, read_token
+from tandem.kafka.security import TokenError, TokenProvider
+from tandem.security import oauth
+from tandem.security.oauth import Endpoint, Token, TokenSource, read_token
+from tandem.settings import KafkaSettings
 
 pytestmark = pytest.mark.usefixtures("_quick")
 
@@ -30,26 +32,26 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oauth, "_PAUSE", 0.0)
 
 
-def provider(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> TokenProvider:
+def source(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> TokenSource:
     monkeypatch.setattr(oauth, "ask", clock.ask)
-    return TokenProvider(None)  # type: ignore[arg-type]  # the clock does not look at it
+    return TokenSource(Endpoint.of("KAFKA", KafkaSettings()))
 
 
 async def test_a_token_is_kept_while_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens = provider(monkeypatch, Clock(life=3600))
+    tokens = source(monkeypatch, Clock(life=3600))
     assert [await tokens.token() for _ in range(3)] == ["token-1"] * 3
 
 
 async def test_it_is_renewed_when_most_of_its_life_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oauth, "_RENEW_AFTER", 0.0)
-    tokens = provider(monkeypatch, Clock(life=3600))
+    tokens = source(monkeypatch, Clock(life=3600))
     assert [await tokens.token() for _ in range(2)] == ["token-1", "token-2"]
 
 
 async def test_while_it_can_not_be_renewed_the_old_one_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oauth, "_RENEW_AFTER", 0.0)
     clock = Clock(life=3600)
-    tokens = provider(monkeypatch, clock)
+    tokens = source(monkeypatch, clock)
     await tokens.token()
     clock.failure = UnavailableError("down", "wait")
     assert [await tokens.token() for _ in range(3)] == ["token-1"] * 3
@@ -57,16 +59,22 @@ async def test_while_it_can_not_be_renewed_the_old_one_is_used(monkeypatch: pyte
 
 
 async def test_an_endpoint_that_fails_is_not_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what is raised is an error that aiokafka's tasks survive."""
     clock = Clock(life=3600)
     clock.failure = UnavailableError("down", "wait")
-    tokens = provider(monkeypatch, clock)
+    tokens = source(monkeypatch, clock)
     for _ in range(5):
-        with pytest.raises(KafkaError, match="down") as caught:
+        with pytest.raises(UnavailableError, match="down"):
             await tokens.token()
-        assert isinstance(caught.value, TokenError)
-        assert caught.value.problem is clock.failure
     assert clock.asked == 1
+
+
+async def test_aiokafka_gets_an_error_that_its_tasks_survive(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(life=3600)
+    clock.failure = UnavailableError("down", "wait")
+    with pytest.raises(KafkaError, match="down") as caught:
+        await TokenProvider(source(monkeypatch, clock)).token()
+    assert isinstance(caught.value, TokenError)
+    assert caught.value.problem is clock.failure
 
 
 @pytest.mark.parametrize(

@@ -16,3 +16,9 @@ def test_an_output_is_named_after_its_cause_and_the_role() -> None:
 
 def test_a_cause_without_an_id_is_named_by_its_place() -> None:
     assert output_id(cause(("other", b"header")), "payments", 0) == b"order-events/2/41/payments/0"
+
+
+def test_an_id_that_would_outgrow_the_outputs_topic_is_not_handed_on() -> None:
+    """Anyone can write a header of a megabyte: with ours on top no topic would ever take the output."""
+    long = cause((EVENT_ID, b"x" * 1_000_000))
+    assert output_id(long, "payments", 0) == b"order-events/2/41/payments/0"

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from tandem.errors import SettingsError
@@ -7,12 +5,7 @@ from tandem.paces import Burst, Ramp, Rate
 from tandem.settings import ProducerSettings
 from tandem.settings.source import read_settings
 
-
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in (*ProducerSettings.model_fields, "count"):
-        monkeypatch.delenv(name.upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("clean_environment")
 
 
 def producer(*arguments: str) -> ProducerSettings:

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from tandem.errors import SettingsError
@@ -14,13 +12,7 @@ CLIENT = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither the variables nor the `.env` of the machine reach these tests."""
-    monkeypatch.chdir(tmp_path)
-    for name, field in RegistrySettings.model_fields.items():
-        for choice in getattr(field.validation_alias, "choices", [name]):
-            monkeypatch.delenv(str(choice).upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("clean_environment")
 
 
 def read(*arguments: str) -> RegistrySettings:
@@ -85,7 +77,7 @@ def test_secrets_may_be_in_files(name: str, monkeypatch: pytest.MonkeyPatch) -> 
         (CLIENT[2:], "SCHEMA_REGISTRY_OAUTH_TOKEN_URL is missing; a token needs all three"),
         (
             CLIENT[:2],
-            "SCHEMA_REGISTRY_OAUTH_CLIENT_ID and SCHEMA_REGISTRY_OAUTH_CLIENT_SECRET is missing; a token needs all three",
+            "SCHEMA_REGISTRY_OAUTH_CLIENT_ID and SCHEMA_REGISTRY_OAUTH_CLIENT_SECRET are missing; a token needs all three",
         ),
         ((*USER, *CLIENT), "SCHEMA_REGISTRY_API_KEY and SCHEMA_REGISTRY_OAUTH_TOKEN_URL name two users"),
         (("--schema-registry-ssl-keyfile", "k"), "SCHEMA_REGISTRY_SSL_CERTFILE is missing; a certificate"),

@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from services.consumer.handler import Source
 from services.consumer.resolver import Resolver
-from tandem.codec import Codecs, Format
+from tandem.codec import Codecs
 from tandem.errors import CodecError
+from tandem.formats.schema import Format
 from tandem.schemas.orders import Order
 from tandem.stats import ConsumerStats
 

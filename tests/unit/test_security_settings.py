@@ -19,12 +19,7 @@ CERTIFICATE = {"KAFKA_SSL_CERTFILE": "a.pem", "KAFKA_SSL_KEYFILE": "a.key"}
 CLEAR = {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name, field in KafkaSettings.model_fields.items():
-        for choice in getattr(field.validation_alias, "choices", [name]):
-            monkeypatch.delenv(str(choice).upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("clean_environment")
 
 
 def read(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> KafkaSettings:

@@ -12,14 +12,7 @@ from tandem.settings.source import read_settings
 SECRET = "c4nary-s3cret"
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither the variables nor the `.env` of the machine reach these tests."""
-    monkeypatch.chdir(tmp_path)
-    for settings in (ProducerSettings, ConsumerSettings):
-        for name, field in settings.model_fields.items():
-            for choice in getattr(field.validation_alias, "choices", [name]):
-                monkeypatch.delenv(str(choice).upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("clean_environment")
 
 
 def producer(*arguments: str) -> ProducerSettings:

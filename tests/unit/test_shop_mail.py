@@ -138,7 +138,8 @@ def test_a_password_may_hold_any_character_and_is_not_shown(monkeypatch: pytest.
     monkeypatch.setenv("SMTP_URL", "smtps://me:can%2Fary%40@mail.example.com")
     settings = read_settings(ConsumerSettings, [])
     assert "ary" not in repr(settings)
-    made: Any = mailer(settings)
+    patient: Any = mailer(settings)
+    made = patient._mailer
     assert (made._host, made._port, made._user, made._password) == (
         "mail.example.com",
         None,

@@ -55,7 +55,7 @@ def test_a_renamed_topic_needs_to_be_of_one_stream() -> None:
 
 
 def test_what_shall_be_done_must_be_said() -> None:
-    with pytest.raises(UsageError, match=r"^a value is missing\. `--help` lists every setting$"):
+    with pytest.raises(UsageError, match=r"^missing: ACTION\. `tandem topics --help` lists every setting$"):
         read_settings(TopicsSettings, [])
 
 

@@ -10,6 +10,7 @@ from fastavro.read import SchemaResolutionError
 from msgspec import NODEFAULT, Struct
 
 from tandem.errors import CodecError
+from tandem.formats.avro_limits import require_bounded
 from tandem.formats.schema import Schema
 from tandem.formats.shape import Field, Record, Scalar, record, to_event, to_values
 
@@ -39,8 +40,12 @@ class Avro:
         return buffer.getvalue()
 
     def reader(self, written: Schema) -> Callable[[bytes], Any]:
-        """What reads events that were written with another version of the schema: by Avro's schema resolution."""
+        """What reads events that were written with another version of the schema: by Avro's schema resolution.
+
+        Raises CodecError for a schema with which a few bytes could take endless time, memory or stack.
+        """
         writers = fastavro.parse_schema(json.loads(written.text))
+        require_bounded(writers)
         readers = None if writers == self._parsed else self._parsed
 
         def read(payload: bytes) -> Any:  # noqa: ANN401 -- the event of the type

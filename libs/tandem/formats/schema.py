@@ -2,11 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 SchemaType = Literal["AVRO", "PROTOBUF", "JSON"]
+
+
+class Format(StrEnum):
+    """How events are written. All but JSON take a schema registry."""
+
+    JSON = "json"
+    JSONSCHEMA = "jsonschema"
+    AVRO = "avro"
+    PROTOBUF = "protobuf"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from tandem.kafka.clients import (
     connect,
     open_producer,
     using,
+    using_admin,
 )
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "connect",
     "open_producer",
     "using",
+    "using_admin",
 ]

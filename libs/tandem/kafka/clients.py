@@ -16,12 +16,12 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
 
 from tandem.durations import growing_delays
-from tandem.errors import SettingsError, StopRequested
+from tandem.errors import SettingsError
 from tandem.kafka.diagnosis import diagnose, refusal
 from tandem.kafka.lockout import LockoutGuard
 from tandem.kafka.security import security_arguments
 from tandem.settings import KafkaSettings
-from tandem.signals import stopped_within, unless_stopped
+from tandem.signals import unless_stopped
 
 REQUEST_TIMEOUT = 15.0  # aiokafka's 40 s is also the time it needs to leave a dead leader
 BATCH_BYTES = 256 * 1024  # well below message.max.bytes (1 MiB by default), which bounds a batch
@@ -82,9 +82,10 @@ async def connect(settings: KafkaSettings, make: Callable[[], AnyClient], stop: 
         if isinstance(problem, SettingsError) or clock() >= deadline:
             raise problem
         delay = min(next(delays), deadline - clock())
-        log.warning("broker_unavailable", cause=problem.cause, retry_in=f"{delay:.1f}s")
-        if await stopped_within(stop, delay):
-            raise StopRequested
+        log.warning(
+            "broker_unavailable", cause=problem.cause, remedy=problem.remedy, retry_in=f"{delay:.1f}s"
+        )
+        await unless_stopped(stop, asyncio.sleep(delay))
 
 
 async def open_producer(
@@ -130,8 +131,14 @@ async def using(
         finally:
             await close(client)
         log.warning("broker_unavailable", cause=problem.cause, retry_in=f"{_SHORTEST_TRY:g}s")
-        if await stopped_within(stop, _SHORTEST_TRY):
-            raise StopRequested
+        await unless_stopped(stop, asyncio.sleep(_SHORTEST_TRY))
+
+
+async def using_admin(
+    settings: KafkaSettings, stop: asyncio.Event, work: Callable[[AIOKafkaAdminClient], Awaitable[Result]]
+) -> Result:
+    """As `using`, with a client that asks the cluster about itself, or changes it."""
+    return await using(settings, lambda: AIOKafkaAdminClient(**client_arguments(settings)), stop, work)
 
 
 async def close(client: Any, seconds: float | None = _CLOSE_TIMEOUT) -> None:  # noqa: ANN401 -- any aiokafka client

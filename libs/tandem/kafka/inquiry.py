@@ -18,8 +18,9 @@ from aiokafka.protocol.admin import SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from tandem.errors import SettingsError, TandemError, UnavailableError
-from tandem.kafka.oauth import TokenError
-from tandem.kafka.security import explain_tls, security_arguments
+from tandem.kafka.security import TokenError, security_arguments
+from tandem.security.handshake import refusal_by
+from tandem.security.tls import Peer, explain_tls
 from tandem.settings import KafkaSettings
 
 _TIMEOUT = 5.0  # for one broker: TLS, a token and a user included
@@ -59,7 +60,7 @@ class Inquiry:
             case Exception() if isinstance(error, _CUT_OFF):
                 return await self._explain_hang_up(server, error)
             case ssl.SSLError():
-                return explain_tls(server, error, certified=self._settings.kafka_ssl_certfile is not None)
+                return explain_tls(self._peer(server), error)
             case OSError():
                 return _unreachable(f"Can't reach {server}: {error.strerror or error}")
             case ValueError() if (
@@ -117,6 +118,8 @@ class Inquiry:
                 f"Set KAFKA_SECURITY_PROTOCOL=SASL_{protocol}, KAFKA_API_KEY, KAFKA_API_SECRET,"
                 f" and KAFKA_SASL_MECHANISM to one of: {', '.join(offered)}",
             )
+        if self._tls and (refusal := await refusal_by(*_host_and_port(server), self._tls["ssl_context"])):
+            return explain_tls(self._peer(server), refusal)
         if self._tls and await self._mechanisms(server, {}) is not None:
             return SettingsError(
                 f"{server} speaks no TLS, KAFKA_SECURITY_PROTOCOL={protocol} does",
@@ -133,6 +136,16 @@ class Inquiry:
         """What it takes to speak TLS without a user; nothing for a connection without TLS."""
         context = self._security.get("ssl_context")
         return {"security_protocol": "SSL", "ssl_context": context} if context else {}
+
+    def _peer(self, server: str) -> Peer:
+        """The broker as messages about TLS name it."""
+        return Peer(
+            f"broker at {server}",
+            "KAFKA_SSL",
+            "KAFKA_BOOTSTRAP_SERVERS and in the broker's advertised.listeners",
+            "Name the broker's listener with TLS, or set KAFKA_SECURITY_PROTOCOL to what this one speaks",
+            certified=self._settings.kafka_ssl_certfile is not None,
+        )
 
     async def _mechanisms(self, server: str, security: Mapping[str, Any]) -> list[str] | None:
         """Ask a broker for its ways to log in: none where nobody has to, None when it does not answer. Sends no secret."""
@@ -153,12 +166,16 @@ async def _advertised(connection: AIOKafkaConnection) -> list[str]:
 
 @asynccontextmanager
 async def _connection(server: str, security: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConnection]:
-    host, _, port = server.rpartition(":")
-    connection = await create_conn(host.strip("[]"), int(port), **security)
+    connection = await create_conn(*_host_and_port(server), **security)
     try:
         yield connection
     finally:
         connection.close()
+
+
+def _host_and_port(server: str) -> tuple[str, int]:
+    host, _, port = server.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _unreachable(cause: str) -> UnavailableError:

@@ -1,9 +1,9 @@
 """Topics: make sure that they are there, create them where that is allowed."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -76,15 +76,25 @@ async def ensure_topics(
     topics = [topic for each in uses.values() for topic in each]
 
     async def ensure(admin: AIOKafkaAdminClient) -> None:
-        # Asking for all topics, because asking for one by name may make a broker create it.
-        there = set(await admin.list_topics())
-        brokers = len((await admin.describe_cluster())["brokers"])
-        for topic in topics:
+        there = await existing_topics(admin)
+        for topic in await settle(admin, topics):
             if topic.name not in there:
-                await _create(admin, topic.on(brokers))
+                await _create(admin, topic)
         await require_rights(admin, {topic.name: right for right, each in uses.items() for topic in each})
 
-    await kafka.using(settings, lambda: AIOKafkaAdminClient(**kafka.client_arguments(settings)), stop, ensure)
+    await kafka.using_admin(settings, stop, ensure)
+
+
+async def existing_topics(admin: AIOKafkaAdminClient) -> dict[str, Mapping[str, Any]]:
+    """Kafka's metadata of each topic that is there, by its name."""
+    # Asking for all topics, because asking for one by name may make a broker create it.
+    return {topic["topic"]: topic for topic in await admin.describe_topics()}
+
+
+async def settle(admin: AIOKafkaAdminClient, topics: Iterable[Topic]) -> list[Topic]:
+    """The same topics with nothing left open, as they are created on this cluster."""
+    brokers = len((await admin.describe_cluster())["brokers"])
+    return [topic.on(brokers) for topic in topics]
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: Topic) -> None:

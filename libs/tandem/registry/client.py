@@ -3,10 +3,8 @@
 import ssl
 from typing import Any
 
-from pydantic import SecretStr
-
-from tandem.kafka.oauth import Endpoint, TokenProvider
-from tandem.kafka.security import tls_context
+from tandem.security.oauth import Endpoint, TokenSource
+from tandem.security.tls import tls_context
 from tandem.settings import ServiceSettings
 
 STEP_TIMEOUT = (
@@ -15,7 +13,10 @@ STEP_TIMEOUT = (
 
 
 def client_settings(settings: ServiceSettings, url: str) -> dict[str, Any]:
-    """What the client takes. Raises SettingsError for a certificate, a key or an authority that can't be used."""
+    """What the client takes; that its files are of use is checked by `registry_tls`.
+
+    Raises SettingsError for an authority of a token endpoint that can't be used.
+    """
     return {
         "url": url,
         "timeout": STEP_TIMEOUT,
@@ -25,16 +26,27 @@ def client_settings(settings: ServiceSettings, url: str) -> dict[str, Any]:
     }
 
 
+def registry_tls(settings: ServiceSettings) -> ssl.SSLContext:
+    """TLS as the client has it, which takes files and makes a context of its own.
+
+    Raises SettingsError for a certificate, a key or an authority that can't be used.
+    """
+    return tls_context(
+        "SCHEMA_REGISTRY_SSL",
+        settings.schema_registry_ssl_cafile,
+        settings.schema_registry_ssl_certfile,
+        settings.schema_registry_ssl_keyfile,
+        settings.schema_registry_ssl_key_password,
+    )
+
+
 def _tls_settings(settings: ServiceSettings) -> dict[str, str]:
-    """What the client takes are files: that they are of use is checked here, where the message names the setting."""
-    certfile, keyfile = settings.schema_registry_ssl_certfile, settings.schema_registry_ssl_keyfile
     password = settings.schema_registry_ssl_key_password
-    tls_context("SCHEMA_REGISTRY_SSL", settings.schema_registry_ssl_cafile, certfile, keyfile, password)
     system = ssl.get_default_verify_paths()
     files = {
         "ssl.ca.location": settings.schema_registry_ssl_cafile or system.cafile or system.capath,
-        "ssl.certificate.location": certfile,
-        "ssl.key.location": keyfile,
+        "ssl.certificate.location": settings.schema_registry_ssl_certfile,
+        "ssl.key.location": settings.schema_registry_ssl_keyfile,
         "ssl.key.password": password and password.get_secret_value(),
     }
     return {name: str(value) for name, value in files.items() if value is not None}
@@ -46,12 +58,12 @@ def _user_settings(settings: ServiceSettings) -> dict[str, Any]:
         return {"basic.auth.user.info": f"{settings.schema_registry_api_key}:{secret}"}
     if settings.schema_registry_oauth_token_url is None:
         return {}
-    provider = TokenProvider(_endpoint(settings, settings.schema_registry_oauth_token_url))
+    source = TokenSource(Endpoint.of("SCHEMA_REGISTRY", settings))
 
     async def fields(_: object) -> dict[str, str]:
         pool = settings.schema_registry_identity_pool
         return {
-            "bearer.auth.token": await provider.token(),
+            "bearer.auth.token": await source.token(),
             "bearer.auth.logical.cluster": settings.schema_registry_logical_cluster,
         } | ({"bearer.auth.identity.pool.id": pool} if pool else {})
 
@@ -60,16 +72,3 @@ def _user_settings(settings: ServiceSettings) -> dict[str, Any]:
         "bearer.auth.custom.provider.function": fields,
         "bearer.auth.custom.provider.config": {},
     }
-
-
-def _endpoint(settings: ServiceSettings, url: str) -> Endpoint:
-    tls = tls_context("SCHEMA_REGISTRY_SSL", settings.schema_registry_ssl_cafile)
-    tls.load_default_certs()
-    return Endpoint(
-        url=url,
-        client_id=settings.schema_registry_oauth_client_id or "",
-        client_secret=settings.schema_registry_oauth_client_secret or SecretStr(""),
-        scope=settings.schema_registry_oauth_scope,
-        tls=tls,
-        prefix="SCHEMA_REGISTRY",
-    )

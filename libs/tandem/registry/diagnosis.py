@@ -2,32 +2,38 @@
 
 import re
 import ssl
-from collections.abc import Iterator
 
 from confluent_kafka.schema_registry import SchemaRegistryError
-from httpx2 import RemoteProtocolError, TransportError
+from httpx2 import ReadError, RemoteProtocolError, TransportError, WriteError
 
 from tandem.errors import SettingsError, TandemError, UnavailableError
-from tandem.kafka.oauth import TokenError
 from tandem.log import escape
+from tandem.security.handshake import chain
+from tandem.security.tls import Peer
 
+_HANG_UP = (
+    RemoteProtocolError,
+    ReadError,
+    WriteError,
+    ConnectionResetError,
+    BrokenPipeError,
+    ssl.SSLEOFError,
+)
 _PASSING = {408, 425, 429}
 _LONGEST = 1000
 _EXPLANATION = re.compile(r"description:\s*\"?'?(.*?)'?\"?,\s*additionalInfo", re.DOTALL)
 
 
 def explain(error: Exception, where: str) -> TandemError:
-    """Say what a person can do about an error of a request to the registry at `where`."""
+    """Say what a person can do about an error of a request to the registry at `where`; not what TLS has to do with it."""
     match error:
         case TandemError():
             return error
-        case TokenError():
-            return error.problem
         case SchemaRegistryError():
             return _answered(error, where)
         case TimeoutError():
             return _unreachable(f"The schema registry at {where} does not answer in time")
-        case RemoteProtocolError():
+        case Exception() if isinstance(error, _HANG_UP):
             return UnavailableError(
                 f"The schema registry at {where} closes the connection",
                 "If it goes on, it may want TLS (https://) or a certificate (SCHEMA_REGISTRY_SSL_CERTFILE)",
@@ -79,42 +85,23 @@ def _is_own(error: SchemaRegistryError) -> bool:
 
 
 def _failed(error: Exception, where: str) -> TandemError:
-    for cause in _chain(error):
-        match cause:
-            case ssl.SSLCertVerificationError():
-                return SettingsError(
-                    f"The certificate of the schema registry at {where} is not valid: {cause.verify_message}",
-                    "Name its authority in SCHEMA_REGISTRY_SSL_CAFILE, and its host as the certificate does in"
-                    " SCHEMA_REGISTRY_URL",
-                )
-            case ssl.SSLError():
-                return _tls_failed(cause, where)
-            case ConnectionRefusedError():
-                return _unreachable(f"Nothing listens at {where}")
-    last = [*_chain(error)][-1]
+    causes = [*chain(error)]
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return _unreachable(f"Nothing listens at {where}")
+    last = causes[-1]
     said = getattr(last, "strerror", None) or str(last) or type(last).__name__
     return _unreachable(f"Can't reach the schema registry at {where}: {escape(said[:_LONGEST])}")
 
 
-def _tls_failed(error: ssl.SSLError, where: str) -> TandemError:
-    reason = error.reason or str(error)
-    if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason or "HANDSHAKE" in reason):
-        return SettingsError(
-            f"The schema registry at {where} refuses our certificate, or the lack of one: {reason}",
-            "Check SCHEMA_REGISTRY_SSL_CERTFILE and SCHEMA_REGISTRY_SSL_KEYFILE",
-        )
-    return SettingsError(
-        f"The schema registry at {where} does not speak TLS as we do: {reason}",
+def registry_peer(url: str, *, certified: bool) -> Peer:
+    """The registry as messages about TLS name it. `certified`: it is shown a certificate of ours."""
+    return Peer(
+        f"schema registry at {url}",
+        "SCHEMA_REGISTRY_SSL",
+        "SCHEMA_REGISTRY_URL",
         "Take http:// in SCHEMA_REGISTRY_URL for a registry without TLS, or another port",
+        certified,
     )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what lies below it."""
-    inner: BaseException | None = error
-    while inner is not None:
-        yield inner
-        inner = inner.__cause__ or inner.__context__
 
 
 def _no_registry(where: str, why: str) -> SettingsError:

@@ -4,25 +4,27 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from urllib.parse import quote
 
 import structlog
 from confluent_kafka.schema_registry import AsyncSchemaRegistryClient
 from confluent_kafka.schema_registry import Schema as RegistrySchema
+from httpx2 import TransportError
 
 from tandem.durations import growing_delays
 from tandem.errors import SettingsError, StopRequested, TandemError, UnavailableError
 from tandem.formats.schema import Schema, SchemaType
-from tandem.registry.client import client_settings
-from tandem.registry.diagnosis import explain, incompatible, is_missing, reasons
+from tandem.registry.client import client_settings, registry_tls
+from tandem.registry.diagnosis import explain, incompatible, is_missing, reasons, registry_peer
 from tandem.registry.differences import differences
+from tandem.security.handshake import explain_https
 from tandem.settings import ServiceSettings
-from tandem.signals import stopped_within, unless_stopped
+from tandem.signals import unless_stopped
 
 REQUEST_TIMEOUT = 10.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.2, 5.0
-_TYPES: dict[str, SchemaType] = {"AVRO": "AVRO", "PROTOBUF": "PROTOBUF", "JSON": "JSON"}
+_TYPES: dict[str, SchemaType] = {kind: kind for kind in get_args(SchemaType)}
 
 Result = TypeVar("Result")
 
@@ -55,8 +57,15 @@ class SchemaRegistry:
 
     def __init__(self, settings: ServiceSettings, url: str, stop: asyncio.Event) -> None:
         """Make a client for `url`. Raises SettingsError for a certificate, a key or an authority that can't be used."""
+        self._tls = registry_tls(settings)
         self._client = AsyncSchemaRegistryClient(client_settings(settings, url))
         self._url = url
+        self._last_url = url.rpartition(",")[
+            2
+        ].strip()  # the client asks each, and tells what the last one did
+        self._peer = registry_peer(
+            self._last_url, certified=settings.schema_registry_ssl_certfile is not None
+        )
         self._auto_register = settings.schema_registry_auto_register
         self._patience = settings.connect_timeout
         self._stop = stop
@@ -145,8 +154,7 @@ class SchemaRegistry:
                     remedy=problem.remedy,
                     retry_in=f"{delay:.1f}s",
                 )
-            if await stopped_within(self._stop, delay):
-                raise StopRequested
+            await unless_stopped(self._stop, asyncio.sleep(delay))
 
     async def _patiently(self, ask: Callable[[], Awaitable[Result]]) -> Result:
         """Ask again while the registry can't be reached, until our patience is over."""
@@ -161,8 +169,7 @@ class SchemaRegistry:
                     raise
                 delay = min(next(delays), deadline - clock())
                 log.warning("registry_unavailable", cause=problem.cause, retry_in=f"{delay:.1f}s")
-            if await stopped_within(self._stop, delay):
-                raise StopRequested
+            await unless_stopped(self._stop, asyncio.sleep(delay))
 
     async def _find(self, request: Awaitable[Result]) -> Result | None:
         """Return the answer, or None when the registry has no such thing."""
@@ -180,6 +187,9 @@ class SchemaRegistry:
                 return await unless_stopped(self._stop, request)
         except StopRequested:
             raise
+        except (TransportError, OSError) as error:
+            problem = await explain_https(error, self._last_url, self._peer, self._tls)
+            raise problem or explain(error, self._url) from error
         except Exception as error:
             raise explain(error, self._url) from error
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from tandem.formats.schema import Format
 from tandem.schemas.stream import EventTopic, Name, Stream
 
 Category = Literal["sneaker", "running", "hiking", "boot", "formal", "sandal"]
@@ -31,4 +32,4 @@ def _key(shoe: Shoe) -> bytes:
     return shoe.id.encode()
 
 
-STREAM = Stream("shoes", (EventTopic("js_shoe"),), Shoe, _key, format="protobuf")
+STREAM = Stream("shoes", (EventTopic("js_shoe"),), Shoe, _key, format=Format.PROTOBUF)

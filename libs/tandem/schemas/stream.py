@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from tandem.durations import Interval
+from tandem.formats.schema import Format
 
 # The bounds in the schemas refuse nonsense; what a generator makes stays well inside them.
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -34,7 +35,7 @@ class Stream:
     event: type[Struct]
     key: Callable[[Any], bytes]
     interval: Interval = _EVERY_SECOND
-    format: Literal["json", "jsonschema", "avro", "protobuf"] = "json"
+    format: Format = Format.JSON
     route: Callable[[Any], tuple[str, ...]] | None = None
 
     def topics_of(self, event: Struct) -> tuple[str, ...]:

@@ -102,8 +102,8 @@ class KafkaSettings(LogSettings):
         return self
 
     def _contradictions(self) -> Iterator[str]:
-        yield from self._half_a_pair(_USER, "a key and a secret go together")
-        yield from self._half_a_pair(_TLS[1:3], "a certificate and its key go together")
+        yield from self._incomplete(_USER, "a key and a secret go together")
+        yield from self._incomplete(_TLS[1:3], "a certificate and its key go together")
         if self.kafka_ssl_key_password is not None and self.kafka_ssl_keyfile is None:
             yield "KAFKA_SSL_KEY_PASSWORD is of no use without KAFKA_SSL_KEYFILE"
         protocol, mechanism = self.security_protocol, self.sasl_mechanism
@@ -130,11 +130,3 @@ class KafkaSettings(LogSettings):
                 "KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT would send the password in the clear; take SASL_SSL,"
                 f" or set KAFKA_SASL_MECHANISM={mechanism} too if that is meant"
             )
-
-    def _half_a_pair(self, names: tuple[str, ...], rule: str) -> Iterator[str]:
-        if len(self._given(names)) == 1:
-            (missing,) = {name.upper() for name in names} - set(self._given(names))
-            yield f"{missing} is missing; {rule}"
-
-    def _given(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name.upper() for name in names if getattr(self, name) is not None)

@@ -7,7 +7,7 @@ from pydantic_settings import SettingsConfigDict
 
 from tandem.schemas import STREAMS
 from tandem.settings.services import ServiceSettings
-from tandem.settings.types import Bursts, Lower, Pace, RampedPace, SteadyPace, StreamName, Time
+from tandem.settings.types import Bursts, EventInterval, Lower, RampedPace, SteadyPace, StreamName, Time
 
 Mode = Literal["continuous", "auto", "load", "interactive", "producer-only", "consumer-only"]
 
@@ -24,7 +24,7 @@ class ProducerSettings(ServiceSettings):
         " consumer-only: only the consumer",
     )
     stream: StreamName = Field("orders", description=f"What to produce: {', '.join(STREAMS)}")
-    message_interval: Pace | None = Field(
+    message_interval: EventInterval | None = Field(
         None,
         description="Time between two events: 500ms, 1s, or 2s-4s for a random one (default: the stream's own)",
     )

@@ -84,14 +84,14 @@ class RegistrySettings(LogSettings):
             yield "SCHEMA_REGISTRY_SSL_KEY_PASSWORD is of no use without SCHEMA_REGISTRY_SSL_KEYFILE"
         if ":" in (self.schema_registry_api_key or ""):
             yield "SCHEMA_REGISTRY_API_KEY holds a colon, which ends a user name in HTTP; take another user"
-        users, tokens = self._which(_USER), self._which(_CLIENT)
+        users, tokens = self._given(_USER), self._given(_CLIENT)
         if users and tokens:
             yield f"{users[0]} and {tokens[0]} name two users; drop one of them"
         yield from self._http_contradictions(bool(users or tokens))
 
     def _http_contradictions(self, credentials: bool) -> Iterator[str]:  # noqa: FBT001 -- private, and said by its name
         registries = [url.strip() for url in (self.schema_registry_url or "").split(",") if url]
-        tls = self._which(_TLS)
+        tls = self._given(_TLS)
         if registries and tls and not any(url.startswith("https:") for url in registries):
             yield f"SCHEMA_REGISTRY_URL is without TLS, but {tls[0]} is for TLS; take https:// or drop it"
         if credentials and not self.schema_registry_allow_http:
@@ -100,11 +100,3 @@ class RegistrySettings(LogSettings):
                     f"{url} would get the password in the clear; take https://, or set SCHEMA_REGISTRY_ALLOW_HTTP=true"
                     " if that is meant"
                 )
-
-    def _incomplete(self, names: tuple[str, ...], rule: str) -> Iterator[str]:
-        missing = [name.upper() for name in names if getattr(self, name) is None]
-        if missing and len(missing) < len(names):
-            yield f"{' and '.join(missing)} is missing; {rule}"
-
-    def _which(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name.upper() for name in names if getattr(self, name) is not None)

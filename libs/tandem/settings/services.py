@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tandem.codec import Format
 from tandem.durations import Duration
+from tandem.formats.schema import Format
 from tandem.settings.registry import RegistrySettings
 from tandem.settings.topics import TopicSettings
 from tandem.settings.types import Lower, Time

@@ -61,6 +61,16 @@ class SettingsSource(BaseSettings):
             dotenv_settings,
         )
 
+    def _given(self, names: Sequence[str]) -> list[str]:
+        """Those of the fields that have a value, by their variables."""
+        return [name.upper() for name in names if getattr(self, name) is not None]
+
+    def _incomplete(self, names: Sequence[str], rule: str) -> Iterator[str]:
+        """Complain when some of the fields are given, and not all."""
+        missing = [name.upper() for name in names if getattr(self, name) is None]
+        if missing and len(missing) < len(names):
+            yield f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; {rule}"
+
 
 class SecretFiles(PydanticBaseSettingsSource):
     """Reads the secret NAME from the file that NAME_FILE names; NAME and NAME_FILE together are an error."""
@@ -124,13 +134,20 @@ def read_settings(settings: type[AnySettings], arguments: Sequence[str] | None =
         # Only the names of flags: what stands beside a mistyped one may be a secret.
         names = [word.partition("=")[0] for word in words if word.startswith("-")]
         reason = "unrecognized arguments" if "unrecognized" in str(error) else "a value is missing"
+        if missing := re.search(r"the following arguments are required: ([\w ,]+)", str(error)):
+            reason = f"missing: {missing[1]}"
         among = f" among: {escape(' '.join(names))}" if names else ""
-        raise UsageError(f"{reason}{among}", "`--help` lists every setting") from None
+        raise UsageError(f"{reason}{among}", _help(settings)) from None
     except ValidationError as error:
         problems = "; ".join(_problem(settings, dict(detail)) for detail in error.errors())
-        raise SettingsError(problems, "`--help` lists every setting") from error
+        raise SettingsError(problems, _help(settings)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"can't read .env: {error}", "Mend or remove the file") from error
+
+
+def _help(settings: type[BaseSettings]) -> str:
+    command = " ".join(filter(None, [settings.model_config.get("cli_prog_name"), "--help"]))
+    return f"`{command}` lists every setting"
 
 
 def _shown(value: object) -> str:

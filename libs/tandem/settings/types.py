@@ -117,7 +117,7 @@ Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) el
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
 
 Time = Annotated[Duration, _parsed(Duration)]
-Pace = Annotated[Interval, NoDecode, _parsed(Interval)]
+EventInterval = Annotated[Interval, NoDecode, _parsed(Interval)]
 SteadyPace = Annotated[Rate, NoDecode, _parsed(Rate)]
 RampedPace = Annotated[Ramp, NoDecode, _parsed(Ramp)]
 Bursts = Annotated[Burst, NoDecode, _parsed(Burst)]

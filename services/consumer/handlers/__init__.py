@@ -1,4 +1,4 @@
-"""The roles: what a consumer does with events. One module a stream, one line each in ROLES."""
+"""The roles: what a consumer does with events. One module a role, one entry each in ROLES."""
 
 from services.consumer.handler import Role
 from services.consumer.handlers.bank import TransactionMonitor

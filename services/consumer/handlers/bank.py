@@ -6,25 +6,28 @@ from typing import Any
 import structlog
 
 from services.consumer.handler import Source
+from services.consumer.recent import Recent
 from tandem.schemas.bank import Transaction
+
+_MOST_ACCOUNTS = 1_000_000
 
 log = structlog.get_logger()
 
 
 class TransactionMonitor:
-    """Keeps counts and sums by type, and which accounts were active; sums in cents, which don't round."""
+    """Keeps counts and sums by type, and which accounts were active (of the last million); sums in cents, which don't round."""
 
     def __init__(self, large_amount: float) -> None:
         self._large_amount = large_amount
         self._counts: Counter[str] = Counter()
         self._cents: Counter[str] = Counter()
-        self._accounts: set[int] = set()
+        self._accounts: Recent[int, None] = Recent(_MOST_ACCOUNTS)
         self._large = 0
 
     def handle(self, transaction: Transaction, _: Source) -> None:
         self._counts[transaction.type] += 1
         self._cents[transaction.type] += round(transaction.amount * 100)
-        self._accounts.add(transaction.account)
+        self._accounts[transaction.account] = None
         line = {
             "transaction": transaction.transaction_id,
             "account": transaction.account,

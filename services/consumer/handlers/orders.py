@@ -19,12 +19,13 @@ class OrderProcessor:
         self._orders: Counter[str] = Counter()
         self._cents: Counter[str] = Counter()
         self._alerts = 0
+        self._log = log.bind()  # once, and not for each line
 
     def handle(self, order: Order, _: Source) -> None:
         self._orders[order.category] += 1
         self._cents[order.category] += round(order.amount * 100)
         line = {"order": order.order_id, "customer": order.customer_id, "category": order.category}
-        log.info("order_processed", **line, amount=f"{order.amount:.2f}")
+        self._log.info("order_processed", **line, amount=f"{order.amount:.2f}")
         if order.amount > self._alert_amount:
             self._alerts += 1
             log.warning(

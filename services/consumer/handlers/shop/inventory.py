@@ -47,7 +47,9 @@ class Shelf:
         self._decided[order.order_id] = reserved
         if reserved:
             minute = _minute(order)
-            self._taken[minute] = self._taken.get(minute, Counter()) + _goods(order)
+            taken = self._taken.get(minute, Counter())
+            taken.update(_goods(order))
+            self._taken[minute] = taken
 
 
 class Inventory:

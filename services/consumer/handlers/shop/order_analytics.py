@@ -79,8 +79,8 @@ class OrderAnalytics:
         """Put an order where it belongs in time."""
         at = order.created_at.timestamp()
         self._sessions.add(order.user, at)
-        # What is too old for any window would only push out what is not.
-        if self._now().timestamp() - at < _LONGEST_WINDOW:
+        # What is in no window would only push out what is in one.
+        if 0 <= self._now().timestamp() - at < _LONGEST_WINDOW:
             self._by_second[int(at)] = self._by_second.get(int(at), 0) + 1
 
     def _within(self, seconds: int) -> int:

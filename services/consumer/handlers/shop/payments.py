@@ -30,7 +30,10 @@ class Payments:
         for answer in answers[:1]:
             self._answers[answer.event_type] += 1
             log.info(
-                "payment", order=answer.order.order_id, outcome=answer.event_type, amount=answer.order.total
+                "payment",
+                order=answer.order.order_id,
+                outcome=answer.event_type,
+                amount=f"{answer.order.total:.2f}",
             )
         return answers
 

@@ -23,7 +23,7 @@ _FIRST_DELAY, _LONGEST_DELAY = 1.0, 8.0
 log = structlog.get_logger()
 
 
-async def move_group(
+async def reset_offsets(
     settings: ConsumerSettings, topics: Sequence[str], group: str, stop: asyncio.Event
 ) -> None:
     """Commit the offsets that `settings.offset` names, for all partitions of the topics.

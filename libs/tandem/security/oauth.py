@@ -1,20 +1,20 @@
-"""Tokens for SASL OAUTHBEARER, by OAuth 2's client credentials (RFC 6749, section 4.4)."""
+"""Tokens by OAuth 2's client credentials (RFC 6749, section 4.4), for Kafka and for a schema registry."""
 
 import asyncio
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx2 as httpx
 import structlog
-from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 
 from tandem.durations import growing_delays
 from tandem.errors import SettingsError, TandemError, UnavailableError
 from tandem.log import escape
+from tandem.security.handshake import explain_https
+from tandem.security.tls import Peer, tls_context
 
 _TIMEOUT = 4.0
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 30.0
@@ -28,14 +28,6 @@ _LATER = {408, 425, 429}
 log = structlog.get_logger()
 
 
-class TokenError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka is not typed
-    """Raised when there is no token: a KafkaError, because aiokafka's tasks survive no other."""
-
-    def __init__(self, problem: TandemError) -> None:
-        super().__init__(problem.cause)
-        self.problem = problem
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where tokens come from, and who asks."""
@@ -45,7 +37,35 @@ class Endpoint:
     client_secret: SecretStr
     scope: str | None
     tls: ssl.SSLContext
-    prefix: str = "KAFKA"  # of the settings that say so
+    prefix: str  # of the settings that say so
+
+    @classmethod
+    def of(cls, prefix: str, settings: object) -> Self:
+        """The one that the settings `<prefix>_OAUTH_…` name, whose authority may be the one in `<prefix>_SSL_CAFILE`.
+
+        Raises SettingsError for an authority that can't be used.
+        """
+
+        def given(name: str) -> Any:  # noqa: ANN401 -- each setting has a type of its own
+            return getattr(settings, f"{prefix}_{name}".lower())
+
+        # It may be a public service or, behind an authority of the company's own, a private one.
+        tls = tls_context(f"{prefix}_SSL", given("SSL_CAFILE"))
+        tls.load_default_certs()
+        secret = given("OAUTH_CLIENT_SECRET") or SecretStr("")
+        url, client_id = given("OAUTH_TOKEN_URL") or "", given("OAUTH_CLIENT_ID") or ""
+        return cls(url, client_id, secret, given("OAUTH_SCOPE"), tls, prefix)
+
+    @property
+    def name(self) -> str:
+        """The URL without what may be secret in it."""
+        return escape(self.url.partition("?")[0])
+
+    @property
+    def peer(self) -> Peer:
+        """The endpoint as messages about TLS name it."""
+        setting = f"{self.prefix}_OAUTH_TOKEN_URL"
+        return Peer(f"token endpoint {self.name}", f"{self.prefix}_SSL", setting, f"Check {setting}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +77,19 @@ class Token:
     expires_at: float
 
 
-class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is not typed
+class TokenSource:
     """Keeps a token and gets the next one before it expires; an endpoint that fails is left alone for a while."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._token: Token | None = None
         self._asking = asyncio.Lock()
-        self._refusal: TokenError | None = None
+        self._refusal: TandemError | None = None
         self._not_before = 0.0
         self._delays: Iterator[float] = growing_delays(_FIRST_DELAY, _LONGEST_DELAY)
 
     async def token(self) -> str:
-        """Return a token that has not expired. Raises TokenError, and nothing else, within seconds."""
+        """Return a token that has not expired. Raises SettingsError or UnavailableError, within seconds."""
         clock = asyncio.get_running_loop().time
         async with self._asking:
             if self._token is None or clock() >= self._token.renew_at:
@@ -88,7 +108,7 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is
             self._token = await ask(self._endpoint, now)
         except TandemError as error:
             delay = next(self._delays)
-            self._refusal, self._not_before = TokenError(error), now + delay
+            self._refusal, self._not_before = error, now + delay
             log.warning("token_refused", cause=error.cause, retry_in=f"{delay:g}s")
         else:
             self._refusal, self._delays = None, growing_delays(_FIRST_DELAY, _LONGEST_DELAY)
@@ -107,7 +127,8 @@ async def ask(endpoint: Endpoint, now: float) -> Token:
     except TimeoutError:
         raise _unavailable(endpoint, f"does not answer within {_TIMEOUT:g} s") from None
     except Exception as error:  # noqa: BLE001 -- whatever it is, aiokafka must not see it
-        raise _failed(endpoint, error) from None
+        problem = await explain_https(error, endpoint.url, endpoint.peer, endpoint.tls)
+        raise problem or _failed(endpoint, error) from None
 
 
 def read_token(answer: Any, now: float) -> Token:  # noqa: ANN401 -- whatever JSON holds
@@ -132,42 +153,31 @@ def _refused(endpoint: Endpoint, answer: httpx.Response) -> Token:
     reason = reason.replace(endpoint.client_secret.get_secret_value(), "…")[:_LONGEST_REASON]
     if answer.status_code in {400, 401, 403} and reason:
         raise SettingsError(
-            f"The token endpoint {_name(endpoint)} refuses the client: {escape(reason)}",
+            f"The token endpoint {endpoint.name} refuses the client: {escape(reason)}",
             _remedy(endpoint, "Check {0}_CLIENT_ID, {0}_CLIENT_SECRET and {0}_SCOPE"),
         )
     raise SettingsError(
-        f"{_name(endpoint)} answers {answer.status_code}, as no token endpoint does",
+        f"{endpoint.name} answers {answer.status_code}, as no token endpoint does",
         _remedy(endpoint, "Check {0}_TOKEN_URL, {0}_CLIENT_ID and {0}_CLIENT_SECRET"),
     )
 
 
 def _failed(endpoint: Endpoint, error: Exception) -> TandemError:
     text = escape(str(error)[:_LONGEST_REASON]) or type(error).__name__
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return SettingsError(
-            f"The certificate of the token endpoint {_name(endpoint)} is not valid: {text}",
-            f"Name its authority in {endpoint.prefix}_SSL_CAFILE, and its host as the certificate does in"
-            f" {endpoint.prefix}_OAUTH_TOKEN_URL",
-        )
     if isinstance(error, httpx.HTTPError):
         return _unavailable(endpoint, f"can't be reached: {text}")
     return SettingsError(
-        f"{_name(endpoint)} does not answer as a token endpoint: {text}",
+        f"{endpoint.name} does not answer as a token endpoint: {text}",
         _remedy(endpoint, "Check {0}_TOKEN_URL"),
     )
 
 
 def _unavailable(endpoint: Endpoint, what: str) -> UnavailableError:
     return UnavailableError(
-        f"The token endpoint {_name(endpoint)} {what}",
+        f"The token endpoint {endpoint.name} {what}",
         _remedy(endpoint, "Check {0}_TOKEN_URL and the network"),
     )
 
 
 def _remedy(endpoint: Endpoint, text: str) -> str:
     return text.format(f"{endpoint.prefix}_OAUTH")
-
-
-def _name(endpoint: Endpoint) -> str:
-    """The URL without what may be secret in it."""
-    return escape(endpoint.url.partition("?")[0])
