@@ -5,7 +5,6 @@ aiokafka bootstraps once, and its stop() may hang (DESIGN.md): both are handled 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from math import inf
 from typing import Any, Protocol, TypeVar
 
@@ -167,6 +166,10 @@ async def _take_down(client: Any) -> None:  # noqa: ANN401 -- any aiokafka clien
     """End by hand what stop() did not. There is no public way."""
     if isinstance(client, AIOKafkaProducer) and client._sender.sender_task is not None:  # noqa: SLF001
         client._sender.sender_task.cancel()  # noqa: SLF001
-    with suppress(KafkaError, OSError):
-        async with asyncio.timeout(_CLOSE_TIMEOUT):
-            await _wire(client).close()
+    # A task of its own, too: a connection whose end was cancelled once ends by a CancelledError again.
+    closing = asyncio.create_task(_wire(client).close(), name="disconnect")
+    closing.add_done_callback(lambda done: done.cancelled() or done.exception())  # of no use to anybody
+    try:
+        await asyncio.wait((closing,), timeout=_CLOSE_TIMEOUT)
+    finally:
+        closing.cancel()
