@@ -77,11 +77,12 @@ async def test_an_unknown_host_is_named(tmp_path: Path) -> None:
 
 
 async def test_something_else_than_kafka_is_named(tmp_path: Path) -> None:
-    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer_in_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)  # what lies unread resets the connection, and the answer may be lost
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(answer_in_http, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         async with running(
             "consumer", tmp_path, kafka_bootstrap_servers=f"127.0.0.1:{port}", connect_timeout="1s"
