@@ -169,13 +169,21 @@ class Codecs:
         self._format = format_
         self._registry = registry
         self._unknown_fields = unknown_fields
+        self._notations: dict[type[Struct], Notation] = {}
+        self._encoders: dict[tuple[type[Struct], int | None], Encoder] = {}
 
     async def encoder(self, event: type[Struct], topic: str) -> Encoder:
-        """Get the id of the event's schema under the subject `<topic>-value`. What the registry raises comes through."""
+        """Get the id of the event's schema under the subject `<topic>-value`. What the registry raises comes through.
+
+        Topics whose bytes are the same, because the id is, share an encoder.
+        """
         if self._format is Format.JSON:
-            return JsonCodec(event)
-        notation = _NOTATIONS[self._format](event)
-        return FramedEncoder(notation, await self._reach().id_for(f"{topic}-value", notation.schema))
+            return self._encoders.setdefault((event, None), JsonCodec(event))
+        if event not in self._notations:
+            self._notations[event] = _NOTATIONS[self._format](event)
+        notation = self._notations[event]
+        schema_id = await self._reach().id_for(f"{topic}-value", notation.schema)
+        return self._encoders.setdefault((event, schema_id), FramedEncoder(notation, schema_id))
 
     def decoder(self, event: type[Struct]) -> Decoder:
         """A decoder that has learned no schema yet."""

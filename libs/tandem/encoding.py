@@ -94,8 +94,14 @@ class EventEncoder:
             known = ", ".join(each.stream.name for each in self._known.values())
             raise CodecError(f"{type(event).__name__} is no event of the stream {known}")
         key = found.stream.key(event)
-        destinations = map(found.by_name.__getitem__, found.stream.topics_of(event))
-        return [Record(topic, key, encoder.encode(event), headers) for topic, encoder in destinations]
+        values: dict[Encoder, bytes] = {}  # topics with the same bytes share an encoder
+        records = []
+        for name in found.stream.topics_of(event):
+            topic, encoder = found.by_name[name]
+            if encoder not in values:
+                values[encoder] = encoder.encode(event)
+            records.append(Record(topic, key, values[encoder], headers))
+        return records
 
 
 async def _destinations(

@@ -309,3 +309,19 @@ async def test_an_avro_writer_may_have_other_types_and_units_that_fit() -> None:
     buffer.seek(5)
     fastavro.schemaless_writer(buffer, fastavro.parse_schema(schema), msgspec.structs.asdict(event))
     assert await read(buffer.getvalue(), registry, Transaction) == event
+
+
+class OneId(Registry):
+    """Gives the same schema the same id, as a registry does."""
+
+    async def id_for(self, subject: str, schema: Schema) -> int:
+        known = next((number for number, each in self.schemas.items() if each == schema), None)
+        return known or await super().id_for(subject, schema)
+
+
+@pytest.mark.parametrize("format_", Format)
+async def test_topics_with_the_same_schema_share_an_encoder(format_: Format) -> None:
+    """So that an event for several topics is encoded once."""
+    codecs = Codecs(format_, OneId())
+    first, second = [await codecs.encoder(Order, topic) for topic in ("orders", "orders-stream")]
+    assert first is second
