@@ -11,7 +11,8 @@ from tandem.records import Outcome, Settled
 _LABELS = frozenset(Fault)
 
 
-def _average(count: int, seconds: float) -> float:
+def average(count: int, seconds: float) -> float:
+    """So many a second, to one decimal; 0 where no time has passed."""
     return round(count / seconds, 1) if seconds > 0 else 0.0
 
 
@@ -25,7 +26,7 @@ class Rate:
     def since(self, count: int, now: float) -> float:
         elapsed, added = now - self._then, count - self._count
         self._then, self._count = now, count
-        return _average(added, elapsed)
+        return average(added, elapsed)
 
 
 class Range(NamedTuple):
@@ -92,12 +93,12 @@ class ProducerStats:
         """How many were acknowledged, in how many seconds from the first event to the last acknowledgement, how fast."""
         count = self.fates[Outcome.ACKED]
         seconds = self.last_acked - self.first_put if self.last_acked and self.first_put else 0.0
-        return {"acknowledged": count, "seconds": round(seconds, 3), "rate": _average(count, seconds)}
+        return {"acknowledged": count, "seconds": round(seconds, 3), "rate": average(count, seconds)}
 
     def final(self, now: float) -> dict[str, Any]:
         """Everything at the end, with the rate over the whole run."""
         return self.snapshot(now, in_flight=0) | {
-            "rate": _average(self.fates[Outcome.ACKED], now - self.started)
+            "rate": average(self.fates[Outcome.ACKED], now - self.started)
         }
 
     def undelivered_text(self) -> str:
@@ -156,4 +157,4 @@ class ConsumerStats:
 
     def final(self, now: float) -> dict[str, Any]:
         """Everything at the end, with the rate over the whole run."""
-        return self.snapshot(now) | {"rate": _average(self.resolved, now - self.started)}
+        return self.snapshot(now) | {"rate": average(self.resolved, now - self.started)}

@@ -17,7 +17,7 @@ from tandem.log import configure
 from tandem.records import Outcome
 from tandem.settings import ProducerSettings
 from tandem.signals import unless_stopped
-from tandem.stats import ProducerStats
+from tandem.stats import ProducerStats, average
 
 COMMANDS = {
     "send": "make an event, send it, and tell what became of it",
@@ -121,5 +121,5 @@ class Prompt:
             "batch_sent",
             acknowledged=acknowledged,
             seconds=round(seconds, 3),
-            rate=round(acknowledged / seconds, 1),
+            rate=average(acknowledged, seconds),
         )
