@@ -59,6 +59,11 @@ class ShopOrder(Struct, frozen=True, rename="camel", forbid_unknown_fields=True)
         """The total as a number that doesn't round."""
         return round(self.total * 100)
 
+    @property
+    def place(self) -> str:
+        """Where the order comes from, for people."""
+        return f"{self.city}, {self.country}"
+
 
 class ShopEvent(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Something that happened to an order, which each event carries along: whoever gets one needs no other.

@@ -57,10 +57,8 @@ class OrderAnalytics:
             "last_minute": self._within(60),
             "last_five_minutes": self._within(_LONGEST_WINDOW),
             "sessions": self._sessions.count,
-            "users": {name: euros(cents) for name, cents in self._tally.by("user", _MOST_SHOWN).items()},
-            "locations": {
-                name: euros(cents) for name, cents in self._tally.by("location", _MOST_SHOWN).items()
-            },
+            "users": self._tally.money("user", _MOST_SHOWN),
+            "locations": self._tally.money("location", _MOST_SHOWN),
         }
 
     def _share(self, order: ShopOrder, seen: Seen) -> Iterator[tuple[Key, int]]:
@@ -73,7 +71,7 @@ class OrderAnalytics:
             yield "paid", 1
             yield "revenue", order.cents
             yield ("user", order.user), order.cents
-            yield ("location", f"{order.city}, {order.country}"), order.cents
+            yield ("location", order.place), order.cents
 
     def _place(self, order: ShopOrder) -> None:
         """Put an order where it belongs in time."""

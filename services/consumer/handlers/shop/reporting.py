@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from services.consumer.handler import Source
-from services.consumer.handlers.shop.tally import Key, OrderTally, Seen, euros
+from services.consumer.handlers.shop.tally import Key, OrderTally, Seen
 from tandem.schemas.shop import ShopEvent, ShopOrder
 
 _MOST_SHOWN = 20
@@ -36,12 +36,9 @@ class Reporting:
             "orders": self._tally.total("orders"),
             "by_status": self._tally.by("status"),
             "pieces_by_product": self._tally.by("product", _MOST_SHOWN),
-            "sold_by_payment": self._sold("payment"),
-            "sold_by_location": self._sold("location"),
+            "sold_by_payment": self._tally.money("payment", _MOST_SHOWN),
+            "sold_by_location": self._tally.money("location", _MOST_SHOWN),
         }
-
-    def _sold(self, kind: str) -> dict[str, str]:
-        return {name: euros(cents) for name, cents in self._tally.by(kind, _MOST_SHOWN).items()}
 
 
 def _share(order: ShopOrder, seen: Seen) -> Iterator[tuple[Key, int]]:
@@ -49,6 +46,6 @@ def _share(order: ShopOrder, seen: Seen) -> Iterator[tuple[Key, int]]:
     yield ("status", status(seen)), 1
     if "OrderConfirmed" in seen:
         yield ("payment", order.payment_method), order.cents
-        yield ("location", f"{order.city}, {order.country}"), order.cents
+        yield ("location", order.place), order.cents
         for item in order.items:
             yield ("product", item.product), item.quantity

@@ -46,6 +46,10 @@ class OrderTally:
         found = [(key[1], total) for key, total in self._totals.items() if key[0] == kind and total]
         return dict(sorted(found, key=lambda pair: (-pair[1], pair[0]))[:most])
 
+    def money(self, kind: str, most: int) -> dict[str, str]:
+        """The totals of one kind that are cents, as `by` has them, with two decimals."""
+        return {name: euros(cents) for name, cents in self.by(kind, most).items()}
+
     def _put(self, share: Iterable[tuple[Key, int]], sign: int) -> None:
         for key, amount in share:
             self._totals[key] = self.total(key) + sign * amount
