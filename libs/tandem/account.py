@@ -2,19 +2,23 @@
 
 Offset and account move together or not at all: after any crash the account goes back to the last commit with the offset.
 The text is `tandem/1` and then, separated by blanks, checkpoints from the oldest to that of the commit itself, each
-`offset:resolved:dead:deferred:expired:digest`, all in hexadecimal. Their differences can be checked against the log, also
+`offset:resolved:dead:deferred:expired:digest`, all in hexadecimal (lower case). Their differences can be checked against the log, also
 when retention has removed the oldest part of it.
 """
 
+import re
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import NamedTuple, Self
+from itertools import pairwise, starmap
+from operator import le
+from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
 _FORMAT = "tandem/1"
-_MOST_CHECKPOINTS = 12  # about 500 bytes; a broker takes 4096 (offset.metadata.max.bytes)
+_MOST_CHECKPOINTS = 24  # about 700 bytes; a broker takes 4096 (offset.metadata.max.bytes)
 _MODULUS = 2**64
+_CHECKPOINT = re.compile(r"[0-9a-f]{1,16}(?::[0-9a-f]{1,16}){5}", re.ASCII)
 
 
 class Resolution(Enum):
@@ -40,14 +44,35 @@ class Checkpoint(NamedTuple):
     expired: int = 0
     digest: int = 0
 
-    def after(self, offset: int, identity: int, resolution: Resolution) -> Self:
-        """The account after one more record, the one at `offset`."""
-        return self._replace(
-            offset=offset + 1,
-            resolved=self.resolved + 1,
-            dead=self.dead + (resolution is Resolution.DEAD_LETTERED),
-            deferred=self.deferred + (resolution is Resolution.DEFERRED),
-            digest=(self.digest + identity) % _MODULUS,
+
+class Account:
+    """Goes on from a checkpoint, record by record."""
+
+    __slots__ = ("_before", "_dead", "_deferred", "_digest", "offset", "resolved")
+
+    def __init__(self, before: Checkpoint) -> None:
+        self.offset = before.offset
+        self.resolved = before.resolved
+        self._before = before
+        self._dead = self._deferred = self._digest = 0
+
+    def add(self, offset: int, identity: int, how: Resolution) -> None:
+        """Count the record at `offset`, the next one of the log."""
+        self.offset = offset + 1
+        self.resolved += 1
+        self._digest += identity
+        if how is not Resolution.HANDLED:
+            self._dead += how is Resolution.DEAD_LETTERED
+            self._deferred += how is Resolution.DEFERRED
+
+    def checkpoint(self) -> Checkpoint:
+        """The account as it is now."""
+        return self._before._replace(
+            offset=self.offset,
+            resolved=self.resolved,
+            dead=self._before.dead + self._dead,
+            deferred=self._before.deferred + self._deferred,
+            digest=(self._before.digest + self._digest) % _MODULUS,
         )
 
 
@@ -61,14 +86,23 @@ def write(checkpoints: Sequence[Checkpoint]) -> str:
     return " ".join([_FORMAT, *(":".join(f"{number:x}" for number in each) for each in checkpoints)])
 
 
-def read(metadata: str, offset: int) -> tuple[Checkpoint, ...]:
-    """The checkpoints of a commit at `offset`; none when its metadata is not ours, or of another offset."""
-    name, *words = metadata.split(" ")
-    try:
-        found = tuple(Checkpoint(*(int(number, 16) for number in word.split(":"))) for word in words)
-    except (TypeError, ValueError):
+def parse(metadata: str | None) -> tuple[Checkpoint, ...]:
+    """The checkpoints of a commit; none when its metadata is not ours. Never raises."""
+    name, *words = (metadata or "").split(" ")
+    if name != _FORMAT or not words or not all(map(_CHECKPOINT.fullmatch, words)):
         return ()
-    return found if name == _FORMAT and found and found[-1].offset == offset else ()
+    found = tuple(Checkpoint(*(int(number, 16) for number in word.split(":"))) for word in words)
+    return found if all(starmap(_follows, pairwise(found))) else ()
+
+
+def read(metadata: str | None, offset: int) -> tuple[Checkpoint, ...]:
+    """The checkpoints of a commit at `offset`; none when its metadata is not ours, or of another offset."""
+    found = parse(metadata)
+    return found if found and found[-1].offset == offset else ()
+
+
+def _follows(before: Checkpoint, after: Checkpoint) -> bool:
+    return before.offset < after.offset and all(map(le, before[:-1], after[:-1]))
 
 
 def extend(checkpoints: Sequence[Checkpoint], new: Checkpoint) -> tuple[Checkpoint, ...]:
@@ -76,9 +110,10 @@ def extend(checkpoints: Sequence[Checkpoint], new: Checkpoint) -> tuple[Checkpoi
 
     They lie close together at the end and further apart towards the beginning, as the rings of a tree do.
     """
-    if len(checkpoints) < _MOST_CHECKPOINTS:
-        return (*checkpoints, new)
-    return _thinned((*checkpoints, new))
+    kept = (*checkpoints, new)
+    while len(kept) > _MOST_CHECKPOINTS:  # several times where somebody else has written more
+        kept = _thinned(kept)
+    return kept
 
 
 def _thinned(checkpoints: tuple[Checkpoint, ...]) -> tuple[Checkpoint, ...]:

@@ -144,8 +144,6 @@ class FramedDecoder:
             raise UnknownSchemaError(schema_id)
         try:
             return read(payload)
-        except CodecError:
-            raise
         except Exception as error:
             raise CodecError(_reason(error)) from error
 

@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import fastavro
-from fastavro.read import SchemaResolutionError
+from fastavro.read import LOGICAL_READERS, SchemaResolutionError
 from msgspec import NODEFAULT, Struct
 
 from tandem.errors import CodecError
@@ -22,6 +22,7 @@ _TYPES: dict[Scalar, Any] = {
     # Milliseconds would lose what a Python datetime holds.
     Scalar.INSTANT: {"type": "long", "logicalType": "timestamp-micros"},
 }
+_DECIMAL = "tandem-decimal"  # instead of "decimal" in a writer's schema
 
 
 class Avro:
@@ -44,12 +45,12 @@ class Avro:
 
         Raises CodecError for a schema with which a few bytes could take endless time, memory or stack.
         """
-        writers = fastavro.parse_schema(json.loads(written.text))
+        writers = fastavro.parse_schema(json.loads(written.text, object_hook=_harmless))
         require_bounded(writers)
         readers = None if writers == self._parsed else self._parsed
 
         def read(payload: bytes) -> Any:  # noqa: ANN401 -- the event of the type
-            buffer = BytesIO(payload)
+            buffer = BytesIO(payload) if readers is None else _Whole(payload)
             try:
                 values = fastavro.schemaless_reader(buffer, writers, readers)
             except SchemaResolutionError as error:
@@ -61,6 +62,34 @@ class Avro:
             return to_event(values, self._event)
 
         return read
+
+
+class _Whole(BytesIO):
+    """Bytes that end only where they may: fastavro asks no such thing of the values that it skips."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        if len(found) != size:
+            raise CodecError(f"ends too early: {len(found)} bytes where {size} should be")
+        return found
+
+
+def _harmless(found: dict[str, Any]) -> dict[str, Any]:
+    """An object of a foreign schema, without what fastavro would trust, or work on for hours.
+
+    By its mark of a parsed schema it would believe what the names in it stand for. The digits of a decimal take time
+    that grows with the square of their number, and no event of ours has one.
+    """
+    found.pop("__fastavro_parsed", None)
+    return found | {"logicalType": _DECIMAL} if found.get("logicalType") == "decimal" else found
+
+
+def _refuse_decimal(*_: object) -> Any:  # noqa: ANN401 -- as its like
+    raise CodecError("the writer's schema has a decimal where no event of ours has one")
+
+
+# This name is ours, so other users of fastavro in this process keep their decimals.
+LOGICAL_READERS[f"bytes-{_DECIMAL}"] = _refuse_decimal
 
 
 def declaration(shape: Record) -> dict[str, Any]:

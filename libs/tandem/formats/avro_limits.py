@@ -9,11 +9,12 @@ from typing import Any
 from tandem.errors import CodecError
 
 _MOST_TYPES = 10_000  # with names written out
+_MOST_VALUES_PER_BYTE = 100
 
 
 def require_bounded(schema: object) -> None:
     """Raise CodecError for a parsed schema with which the size of a value does not bound the work of reading it."""
-    _Walk().least_bytes(schema)
+    _Walk().surplus(schema)
 
 
 class _Walk:
@@ -24,18 +25,23 @@ class _Walk:
         self._open: set[str] = set()
         self._types = 0
 
-    def least_bytes(self, kind: Any) -> int:  # noqa: ANN401 -- JSON
-        """The fewest bytes that a value takes. Raises CodecError as `require_bounded` does."""
+    def surplus(self, kind: Any) -> int:  # noqa: ANN401 -- JSON
+        """How many more values one of this kind may hold, itself included, than its bytes allow.
+
+        Not above zero: any number of them is bounded by their bytes. Raises CodecError as `require_bounded` does.
+        """
         self._types += 1
         if self._types > _MOST_TYPES:
             raise CodecError(f"the writer's schema has more than {_MOST_TYPES} types, with names written out")
         match kind:
+            case "null":  # also where that is the name of something: fastavro takes it so
+                return _surplus(values=1, size=0)
             case str() if kind in self._named:
                 return self._of_named(self._named[kind])
             case str():
-                return int(kind != "null")
-            case list():
-                return 1 + min(map(self.least_bytes, kind), default=0)  # behind the branch's number
+                return _surplus(values=1, size=1)
+            case list():  # behind the branch's number
+                return _surplus(values=1, size=1) + max(map(self.surplus, kind), default=0)
             case {"name": str(name)}:
                 self._named[name] = kind
                 return self._of_named(kind)
@@ -49,22 +55,28 @@ class _Walk:
         try:
             match kind["type"]:
                 case "enum":
-                    return 1
+                    return _surplus(values=1, size=1)
                 case "fixed":
-                    return int(kind["size"])
+                    return _surplus(values=1, size=int(kind["size"]))
                 case _:
-                    return sum([self.least_bytes(field["type"]) for field in kind["fields"]])
+                    return 1 + sum([self.surplus(field["type"]) for field in kind["fields"]])
         finally:
             self._open.remove(name)
 
     def _of_unnamed(self, kind: dict[str, Any]) -> int:
         match kind["type"]:
             case "array":
-                if not self.least_bytes(kind["items"]):
-                    raise CodecError("the writer's schema has a list of values that take no bytes")
-                return 1
+                return self._of_any_number(self.surplus(kind["items"]))
             case "map":
-                self.least_bytes(kind["values"])
-                return 1
+                return self._of_any_number(_surplus(values=1, size=1) + self.surplus(kind["values"]))
             case inner:
-                return self.least_bytes(inner)
+                return self.surplus(inner)
+
+    def _of_any_number(self, surplus: int) -> int:
+        if surplus > 0:
+            raise CodecError("the writer's schema has a list of values that take no bytes, or hardly any")
+        return _surplus(values=1, size=1)
+
+
+def _surplus(values: int, size: int) -> int:
+    return values - size * _MOST_VALUES_PER_BYTE

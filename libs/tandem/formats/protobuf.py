@@ -1,6 +1,6 @@
 """Protobuf (proto3): int64 and double, strings for Literals, Timestamps for instants, `optional` for what may be absent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -19,7 +19,6 @@ from tandem.formats.shape import Field, Record, Scalar, record, to_event, to_val
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = b"\x00"  # in front: the short form of [0], the first message of the schema's file
-_MOST_INDEXES = 32
 _MOST_VARINT_BYTES = 5
 
 Values = dict[str, Any]
@@ -66,7 +65,7 @@ class Protobuf:
 def message_indexes(payload: bytes) -> tuple[tuple[int, ...], int]:
     """The indexes of the message in the schema's file, from the outside in, and where they end."""
     count, at = _varint(payload, 0)
-    if not 0 <= count <= _MOST_INDEXES:
+    if not 0 <= count <= protofile.MOST_INDEXES:
         raise CodecError(f"{count} message indexes")
     indexes = []
     for _ in range(count):
@@ -147,11 +146,20 @@ def _from_protobuf(field: Field) -> Convert:
         return _each(field, _taking(field.kind))
     if field.kind is Scalar.INSTANT:
         return _each(field, _instant)
-    return list if field.many else lambda value: value
+    return _each(field, lambda value: value)
 
 
 def _each(field: Field, convert: Convert) -> Convert:
-    return (lambda items: [convert(item) for item in items]) if field.many else convert
+    if not field.many:
+        return convert
+
+    def convert_all(items: Sequence[Any]) -> list[Any]:
+        """Too many are refused before they take a hundred times the memory of their bytes."""
+        if field.most is not None and len(items) > field.most:
+            raise CodecError(f"{field.name}: {len(items)} items, at most {field.most}")
+        return [convert(item) for item in items]
+
+    return convert_all
 
 
 def _timestamp(instant: datetime) -> Values:

@@ -23,9 +23,14 @@ _WORDS = {
     FieldDescriptorProto.TYPE_DOUBLE: "double",
     FieldDescriptorProto.TYPE_STRING: "string",
 }
-_NOT_CODE = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL)
+# Each matches wherever it begins, also what is never closed: so that nothing is looked at twice, whatever others wrote.
+_NOT_CODE = re.compile(
+    r"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\\n])*+"?|'(?:\\.|[^'\\\n])*+'?""", re.DOTALL
+)
 _BRACE = re.compile(r"\bmessage\s+(?P<name>\w+)\s*\{|(?P<other>\{)|\}")
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]+=*\s*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]++=*\s*")
+
+MOST_INDEXES = 32  # of a message that lies in others
 
 
 def has_presence(field: Field) -> bool:
@@ -94,7 +99,10 @@ def _word(field: FieldDescriptorProto) -> str:
 
 
 def message_names(source: str) -> dict[tuple[int, ...], str]:
-    """The messages of a file by their indexes in it, whether a registry returned its text or its descriptor in base64."""
+    """The messages of a file by their indexes in it, whether a registry returned its text or its descriptor in base64.
+
+    Those with more than MOST_INDEXES are left out.
+    """
     if _BASE64.fullmatch(source):
         return dict(_descriptor_names(FileDescriptorProto.FromString(b64decode(source)).message_type, ()))
     return dict(_text_names(_NOT_CODE.sub(" ", source)))
@@ -110,15 +118,19 @@ def _descriptor_names(
 
 def _text_names(code: str) -> Iterator[tuple[tuple[int, ...], str]]:
     """Count messages at each level; a brace of something else (an enum, a oneof) is a level that has no index."""
-    path: list[int | None] = []
+    indexes: list[int] = []
+    of_messages: list[bool] = []  # the braces that are open
     counts = [0]
     for brace in _BRACE.finditer(code):
-        if brace["name"] or brace["other"]:
-            path.append(counts[-1] if brace["name"] else None)
-            counts[-1] += bool(brace["name"])
-            counts.append(0)
-        elif path:
-            path.pop()
-            counts.pop()
         if brace["name"]:
-            yield tuple(index for index in path if index is not None), brace["name"]
+            indexes.append(counts[-1])
+            counts[-1] += 1
+            if len(indexes) <= MOST_INDEXES:
+                yield tuple(indexes), brace["name"]
+        if brace["name"] or brace["other"]:
+            of_messages.append(bool(brace["name"]))
+            counts.append(0)
+        elif of_messages:
+            counts.pop()
+            if of_messages.pop():
+                indexes.pop()

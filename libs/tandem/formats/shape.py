@@ -26,13 +26,17 @@ class Scalar(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: `name` as it is encoded, `many` for a list; `default` is NODEFAULT where there has to be a value."""
+    """One field: `name` as it is encoded, `many` for a list; `default` is NODEFAULT where there has to be a value.
+
+    `most` items may be in a list, None: any number.
+    """
 
     name: str
     kind: "Scalar | Record"
     many: bool
     nullable: bool
     default: Any
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +95,12 @@ def _record(info: types.Type, parents: tuple[str, ...]) -> Record:
 
 def _field(at: str, field: types.Field, parents: tuple[str, ...]) -> Field:
     inner, nullable = _nullable(at, field.type)
-    many = isinstance(inner, types.ListType | types.VarTupleType)
-    item = inner.item_type if isinstance(inner, types.ListType | types.VarTupleType) else inner
+    items = inner if isinstance(inner, types.ListType | types.VarTupleType) else None
+    many, item, most = (True, items.item_type, items.max_length) if items else (False, inner, None)
     if many and nullable:
         raise TypeError(f"{at}: Protobuf knows no list that is null; declare an empty one")
     kind = _record(item, parents) if isinstance(item, types.StructType) else _scalar(at, item)
-    return Field(field.encode_name, kind, many, nullable, _default(at, field))
+    return Field(field.encode_name, kind, many, nullable, _default(at, field), most)
 
 
 def _nullable(at: str, info: types.Type) -> tuple[types.Type, bool]:
