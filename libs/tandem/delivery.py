@@ -105,6 +105,7 @@ class Delivery:
             except KafkaError as error:
                 log.warning("topic_missing", topic=topic, error=repr(error))
                 await asyncio.sleep(_RETRY_DELAY)
+                client = await self._client.working()
         if heard:
             self._partitions[topic] = len(heard)
         return self._partitions[topic]

@@ -5,6 +5,7 @@ TandemError                 status 1
 ├── SettingsError           status 3
 ├── UnavailableError        status 4
 ├── UndeliveredError        status 5
+├── InconclusiveError       status 8
 └── StopRequested           status 0
 CodecError                  never ends a program: the record is counted or set aside
 """
@@ -21,6 +22,9 @@ class ExitStatus(IntEnum):
     SETTINGS = 3  # a setting or the cluster's state makes the run impossible
     UNAVAILABLE = 4  # the broker, or something else that is needed, does not answer
     UNDELIVERED = 5  # something sent was not acknowledged
+    LOSS = 6  # an audit found records lost, missed, expired or corrupt
+    DUPLICATES = 7  # no loss, but records twice, in another order, or there although they should not be
+    INCONCLUSIVE = 8  # neither, but something could not be checked
 
 
 class TandemError(Exception):
@@ -56,6 +60,12 @@ class UndeliveredError(TandemError):
     """Raised at the end of a run in which records were sent and not acknowledged."""
 
     status = ExitStatus.UNDELIVERED
+
+
+class InconclusiveError(TandemError):
+    """Raised when an audit ends before it can tell."""
+
+    status = ExitStatus.INCONCLUSIVE
 
 
 class StopRequested(TandemError):  # noqa: N818 -- it is a wish, not an error

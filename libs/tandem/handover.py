@@ -49,17 +49,18 @@ class Sent(NamedTuple):
     acknowledged: asyncio.Future[RecordMetadata]
     batch: MessageBatch
 
-    def lacked_right(self, error: KafkaError) -> bool:
-        """Whether it was refused for the lack of a right, and surely not written.
+    def surely_not_written(self, error: KafkaError) -> bool:
+        """Whether it was refused for the lack of a right, or its client has died before it sent it.
 
         Kafka looks at the rights before it writes. But aiokafka tries again by itself, and an earlier try may have been
         written.
         """
-        return isinstance(error, TopicAuthorizationFailedError) and self.batch.retry_count == 1
+        tries = 1 if isinstance(error, TopicAuthorizationFailedError) else 0
+        return bool(self.batch.retry_count == tries)
 
 
 async def deliver(producer: RenewedProducer, lane: Lane, batch: Batch) -> Settled:
-    """See the batch that is under way in a lane to its end; as long as the right to write is missing, that is ahead."""
+    """See the batch that is under way in a lane to its end: what was surely not written is sent again, the rest settled."""
     delays = growing_delays(_FIRST_DELAY, _LONGEST_DELAY)
     while True:
         sent = await _hand_over(producer, lane, batch)
@@ -68,7 +69,7 @@ async def deliver(producer: RenewedProducer, lane: Lane, batch: Batch) -> Settle
         except KafkaError as error:
             # A batch that failed leaves a gap in the idempotent sequence, and Kafka refuses all that follows it.
             producer.retire(sent.client)
-            if not sent.lacked_right(error):
+            if not sent.surely_not_written(error):
                 outcome = Outcome.FAILED if isinstance(error, _REFUSED) else Outcome.UNKNOWN
                 return lane.settle(outcome, error=str(error) or type(error).__name__)
             lane.build_again()

@@ -12,7 +12,6 @@ CHECKSUM = "tandem_crc32"  # of key and value, as `checksum` writes it
 FAULT = "tandem_fault"  # what the producer has done to the record on purpose
 COPY = "tandem_copy"  # why a record is in its topic a second time, under the id of the first
 GROUP = "tandem_group"  # the only consumer group that a record is for
-DUE = "tandem_due"  # when a record of a retry topic is to be tried again, in epoch milliseconds
 
 # The shape of Kafka's own dead-letter headers (KIP-1191), as UTF-8 text, and the one that Spring's tools look for.
 DEAD_LETTER = "__dlq.errors."

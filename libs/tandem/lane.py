@@ -5,12 +5,12 @@ large batches, without a timer. A full batch that can't leave yet is the back-pr
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from tandem.headers import EVENT_ID, Header, event_id
+from tandem.headers import CHECKSUM, EVENT_ID, Header, checksum
 from tandem.records import Fate, Outcome, Record, Settled
 
 
@@ -27,7 +27,7 @@ class Batch:
 
 
 class Lane:
-    """Fills one batch at a time. `run` None: records keep their headers and get no id."""
+    """Fills one batch at a time. `run` None: records keep their headers, and get neither an id nor a checksum."""
 
     def __init__(
         self, topic: str, partition: int, run: str | None, new_builder: Callable[[], BatchBuilder]
@@ -37,7 +37,7 @@ class Lane:
         self.loaded = asyncio.Event()  # something waits to leave
         self.room = asyncio.Event()  # the filling batch takes more
         self.under_way: Batch | None = None
-        self._run = run
+        self._ids = None if run is None else b"%b/%d/" % (run.encode(), partition)  # what they begin with
         self._new_builder = new_builder
         self._filling = self._new_batch(0)
 
@@ -84,7 +84,14 @@ class Lane:
         batch, self.under_way = self.under_way, None
         assert batch is not None, "only what is under way can settle"  # noqa: S101 -- an invariant
         settled = Settled(
-            outcome, self.topic, self.partition, tuple(batch.records), batch.first_sequence, offset, error
+            outcome,
+            self.topic,
+            self.partition,
+            tuple(batch.records),
+            batch.first_sequence,
+            offset,
+            error,
+            () if outcome is Outcome.ACKED else tuple(self._sent(batch)),
         )
         for position, waiter in batch.waiters:
             if not waiter.done():
@@ -116,6 +123,18 @@ class Lane:
         return None if added is None else added.timestamp
 
     def _headers(self, record: Record, sequence: int) -> list[Header]:
-        if self._run is None:
+        if self._ids is None:
             return list(record.headers)
-        return [*record.headers, (EVENT_ID, event_id(self._run, self.partition, sequence))]
+        return [
+            *record.headers,
+            (EVENT_ID, b"%b%d" % (self._ids, sequence)),  # as `event_id` writes it
+            (CHECKSUM, checksum(record.key, record.value)),
+        ]
+
+    def _sent(self, batch: Batch) -> Iterator[Record]:
+        for sequence, (record, time) in enumerate(
+            zip(batch.records, batch.times, strict=True), batch.first_sequence
+        ):
+            yield record._replace(
+                headers=self._headers(record, sequence), timestamp_ms=time, partition=self.partition
+            )

@@ -11,6 +11,8 @@ import msgspec
 
 from tandem.records import Outcome, Settled
 
+_TOO_MANY = 2**63
+
 
 class Span(NamedTuple):
     """Sequences that follow each other, both ends included."""
@@ -22,7 +24,8 @@ class Span(NamedTuple):
 class LaneLedger(msgspec.Struct, frozen=True, rename="camel"):
     """One partition's part: the sequences below `settled` are acked, but for those in `failed` and `unknown`.
 
-    What lies at `settled` and beyond has no fate yet.
+    What lies at `settled` and beyond has no fate yet. `first_offset` is that of sequence 0, `last_offset` that of the last acked
+    record, as far as Kafka told them: who knows where the log begins can tell what was removed from what is missing.
     """
 
     topic: str
@@ -30,6 +33,8 @@ class LaneLedger(msgspec.Struct, frozen=True, rename="camel"):
     settled: int = 0
     failed: tuple[Span, ...] = ()
     unknown: tuple[Span, ...] = ()
+    first_offset: int | None = None
+    last_offset: int | None = None
 
     def settle(self, settled: Settled) -> Self:
         """The same with the next batch's fate."""
@@ -37,18 +42,35 @@ class LaneLedger(msgspec.Struct, frozen=True, rename="camel"):
         span = Span(settled.first_sequence, end - 1)
         match settled.outcome:
             case Outcome.ACKED:
-                return msgspec.structs.replace(self, settled=end)
+                return msgspec.structs.replace(self._placed(settled), settled=end)
             case Outcome.FAILED:
                 return msgspec.structs.replace(self, settled=end, failed=_with(self.failed, span))
             case Outcome.UNKNOWN:
                 return msgspec.structs.replace(self, settled=end, unknown=_with(self.unknown, span))
+
+    def _placed(self, settled: Settled) -> Self:
+        """The same with the place of the next acked batch; Kafka may not have told where the first one is."""
+        if settled.first_offset is None:
+            return self
+        first = settled.first_offset if settled.first_sequence == 0 else self.first_offset
+        last = settled.first_offset + len(settled.records) - 1
+        return msgspec.structs.replace(self, first_offset=first, last_offset=last)
+
+    def is_sound(self) -> bool:
+        """Whether it can be one of ours: what can be read as one may be written by anybody."""
+        free = 0
+        for span in sorted((*self.failed, *self.unknown)):
+            if not free <= span.first <= span.last:
+                return False
+            free = span.last + 1
+        return free <= self.settled < _TOO_MANY and self.partition >= 0
 
 
 class Edition(msgspec.Struct, frozen=True, rename="camel"):
     """A ledger as it is published: JSON in UTF-8.
 
     `closed`: nothing follows, so that a sequence at `settled` or beyond was never sent. `at_ms` is in epoch milliseconds;
-    `interval_ms` is the longest time until the next edition, while the run lives.
+    `interval_ms` is the longest time until the next one, when something has changed and the run lives.
     """
 
     run: str
@@ -63,8 +85,14 @@ class Edition(msgspec.Struct, frozen=True, rename="camel"):
 
     @classmethod
     def decode(cls, value: bytes) -> "Edition":
-        """Read one. Raises msgspec.DecodeError or ValueError for bytes that are none."""
-        return msgspec.json.decode(value, type=cls)
+        """Read one. Raises ValueError for bytes that are none."""
+        try:
+            edition = msgspec.json.decode(value, type=cls)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise ValueError(str(error)) from None
+        if not all(lane.is_sound() for lane in edition.lanes):
+            raise ValueError("its spans contradict each other")
+        return edition
 
 
 @dataclass(slots=True)

@@ -43,7 +43,10 @@ class Fate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Records of one partition that share an outcome; sequences and offsets follow each other from the first one's."""
+    """Records of one partition that share an outcome; sequences and offsets follow each other from the first one's.
+
+    `sent` are those that were not acked, as the log would hold them: with their headers, time and partition.
+    """
 
     outcome: Outcome
     topic: str
@@ -52,6 +55,7 @@ class Settled:
     first_sequence: int
     first_offset: int | None = None
     error: str | None = None
+    sent: tuple[Record, ...] = ()
 
     def fate(self, position: int) -> Fate:
         offset = None if self.first_offset is None else self.first_offset + position

@@ -1,16 +1,18 @@
-"""An idempotent producer breaks for good when one of its batches fails: here it is replaced while others wait."""
+"""An idempotent producer breaks for good when one of its batches fails, or one of its tasks ends: here it is replaced while others wait."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from tandem import kafka
 from tandem.durations import growing_delays
 from tandem.errors import TandemError
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
+_LAST_ANSWERS = 1.0  # seconds that a dead client's requests under way have left
 
 log = structlog.get_logger()
 
@@ -26,10 +28,11 @@ class RenewedProducer:
         self._broken = False
         self._renewing = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
+        self._watches: set[asyncio.Task[None]] = set()
 
     async def open(self, stop: asyncio.Event) -> None:
         """Start the first one. Raises what `open_client` raises."""
-        self._client = await self._open_client(stop)
+        await self._renew(stop)
 
     @property
     def newest(self) -> AIOKafkaProducer:
@@ -42,29 +45,53 @@ class RenewedProducer:
             delays = growing_delays(_FIRST_DELAY, _LONGEST_DELAY)
             while self._broken:
                 try:
-                    self._client = await self._open_client(asyncio.Event())
-                    self._broken = False
+                    await self._renew(asyncio.Event())
                 except TandemError as error:
                     delay = next(delays)
                     log.warning("producer_not_renewed", cause=error.cause, retry_in=f"{delay:g}s")
                     await asyncio.sleep(delay)
             return self._client
 
-    def retire(self, client: AIOKafkaProducer) -> None:
+    def retire(
+        self, client: AIOKafkaProducer, reason: str = "a batch failed, which breaks an idempotent producer"
+    ) -> None:
         """Use a new one from now on, and let the old one finish what other lanes have under way in it."""
         if client is not self._client or self._broken:
             return
         self._broken = True
-        log.warning("producer_retired", reason="a batch failed, which breaks an idempotent producer")
+        log.warning("producer_retired", reason=reason)
         closing = asyncio.create_task(kafka.close(client, seconds=None), name="close retired producer")
         self._retired.add(closing)
         closing.add_done_callback(self._retired.discard)
 
+    async def _renew(self, stop: asyncio.Event) -> None:
+        self._client = await self._open_client(stop)
+        self._broken = False
+        watch = asyncio.create_task(self._watch(self._client), name="watch producer")
+        self._watches.add(watch)
+        watch.add_done_callback(self._watches.discard)
+
+    async def _watch(self, client: AIOKafkaProducer) -> None:
+        """Retire a client when one of its tasks ends, and fail what it would leave open for ever."""
+        sending, wire = client._sender.sender_task, client.client  # noqa: SLF001 -- there is no public way
+        tasks = sending, wire._sync_task  # noqa: SLF001
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if wire._sync_task in ended:  # noqa: SLF001
+            wire._sync_task = None  # noqa: SLF001 -- or what ended it would end the client's close(), too
+        causes = ["cancelled" if task.cancelled() else repr(task.exception()) for task in ended]
+        self.retire(client, f"a task of its own has ended: {', '.join(causes)}")
+        sending.cancel()  # what it has not sent yet, it never will
+        await asyncio.sleep(_LAST_ANSWERS)
+        died = KafkaError("the client died")
+        client._message_accumulator.fail_all(died)  # noqa: SLF001
+        if wire._md_update_fut is not None and not wire._md_update_fut.done():  # noqa: SLF001
+            wire._md_update_fut.set_exception(died)  # noqa: SLF001
+
     async def close(self, seconds: float) -> None:
         """Close all within about `seconds`; what they have not delivered by then fails."""
-        retired = list(self._retired)
-        for closing in retired:
-            closing.cancel()
+        ending = [*self._watches, *self._retired]
+        for task in ending:
+            task.cancel()
         if not self._broken:
             await kafka.close(self._client, seconds)
-        await asyncio.gather(*retired, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)

@@ -3,12 +3,15 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any
 
+from tandem.account import Resolution
 from tandem.headers import Fault
+from tandem.ledger import LaneLedger, Ledger, Span
 from tandem.records import Outcome, Settled
 
 _LABELS = frozenset(Fault)
+_MOST_RANGES = 40  # on one line
 
 
 def average(count: int, seconds: float) -> float:
@@ -29,39 +32,18 @@ class Rate:
         return average(added, elapsed)
 
 
-class Range(NamedTuple):
-    """Sequences that follow each other and share an outcome. `run` is empty where there is only one."""
-
-    run: str
-    outcome: Outcome
-    topic: str
-    partition: int
-    first: int
-    last: int
-
-    @classmethod
-    def of(cls, settled: Settled, run: str) -> Self:
-        last = settled.first_sequence + len(settled.records) - 1
-        return cls(run, settled.outcome, settled.topic, settled.partition, settled.first_sequence, last)
-
-    def __str__(self) -> str:
-        numbers = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
-        of_run = f" of run {self.run}" if self.run else ""
-        return f"{self.outcome} {self.topic}/{self.partition} {numbers}{of_run}"
-
-
 @dataclass(slots=True)
 class ProducerStats:
-    """Counts fates and injected faults, and keeps the batches that were not acknowledged."""
+    """Counts fates and injected faults; the ledgers of the runs know which records they are."""
 
     started: float
+    ledgers: list[Ledger] = field(default_factory=list)
     first_put: float | None = None
     last_acked: float | None = None
     faults: Counter[Fault] = field(default_factory=Counter)
     fates: Counter[Outcome] = field(default_factory=Counter)
     encode_errors: int = 0
     last_message: datetime | None = None
-    undelivered: list[Range] = field(default_factory=list)
     rate: Rate = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,18 +53,16 @@ class ProducerStats:
         """The first event is about to be sent; later calls say nothing new."""
         self.first_put = now if self.first_put is None else self.first_put
 
-    def settle(self, settled: Settled, now: float, at: datetime, run: str = "") -> None:
+    def settle(self, settled: Settled, now: float, at: datetime) -> None:
         self.fates[settled.outcome] += len(settled.records)
         if settled.outcome is Outcome.ACKED:
             self.last_acked, self.last_message = now, at
-        else:
-            self._remember(Range.of(settled, run))
 
     def snapshot(self, now: float, in_flight: int) -> dict[str, Any]:
         """Everything, with the rate since the last snapshot in acknowledged messages a second."""
         return {
             "produced": self.fates[Outcome.ACKED],
-            "errors": self.fates[Outcome.FAILED] + self.fates[Outcome.UNKNOWN] + self.encode_errors,
+            "errors": self.undelivered + self.encode_errors,
             "in_flight": in_flight,
             "rate": self.rate.since(self.fates[Outcome.ACKED], now),
             "runtime": round(now - self.started, 1),
@@ -101,19 +81,28 @@ class ProducerStats:
             "rate": average(self.fates[Outcome.ACKED], now - self.started)
         }
 
-    def undelivered_text(self) -> str:
-        """How many were not acknowledged, and which: ranges of sequences by partition."""
-        ranges = ", ".join(map(str, self.undelivered))
-        count = self.fates[Outcome.FAILED] + self.fates[Outcome.UNKNOWN]
-        return f"{count} sent and not acknowledged: {ranges}"
+    @property
+    def undelivered(self) -> int:
+        """How many were sent and not acknowledged."""
+        return self.fates[Outcome.FAILED] + self.fates[Outcome.UNKNOWN]
 
-    def _remember(self, new: Range) -> None:
-        """Keep ranges, not batches: a long outage must not fill the memory."""
-        for position, known in enumerate(self.undelivered):
-            if (known.run, known.outcome, known.topic, known.partition, known.last + 1) == new[:5]:
-                self.undelivered[position] = known._replace(last=new.last)
-                return
-        self.undelivered.append(new)
+    def undelivered_text(self) -> str:
+        """How many were not acknowledged, and which: ranges of sequences by partition; of very many only the first."""
+        ranges = [
+            _range(outcome, lane, span, ledger.run if len(self.ledgers) > 1 else "")
+            for ledger in self.ledgers
+            for lane in ledger.undelivered().values()
+            for outcome, spans in ((Outcome.FAILED, lane.failed), (Outcome.UNKNOWN, lane.unknown))
+            for span in spans
+        ]
+        more = len(ranges) - _MOST_RANGES
+        listed = ", ".join(ranges[:_MOST_RANGES]) + (f" and {more} more ranges" if more > 0 else "")
+        return f"{self.undelivered} sent and not acknowledged: {listed}"
+
+
+def _range(outcome: Outcome, lane: LaneLedger, span: Span, run: str) -> str:
+    numbers = f"{span.first}" if span.first == span.last else f"{span.first}-{span.last}"
+    return f"{outcome} {lane.topic}/{lane.partition} {numbers}" + (f" of run {run}" if run else "")
 
 
 @dataclass(slots=True)
@@ -124,7 +113,10 @@ class ConsumerStats:
     consumed: int = 0
     handled: int = 0
     dead_lettered: int = 0
-    faults: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    retried: int = 0  # tries that failed and are repeated in place
+    deferred: int = 0
+    not_ours: int = 0  # meant for another group
+    faults: defaultdict[str, Counter[Resolution]] = field(default_factory=lambda: defaultdict(Counter))
     rate: Rate = field(init=False)
 
     def __post_init__(self) -> None:
@@ -132,26 +124,45 @@ class ConsumerStats:
 
     @property
     def resolved(self) -> int:
-        return self.handled + self.dead_lettered
+        """Records that need no more of this consumer."""
+        return self.handled + self.dead_lettered + self.deferred + self.not_ours
 
-    def score(self, label: bytes, outcome: Literal["handled", "dead_lettered"]) -> None:
+    def count(self, how: Resolution) -> None:
+        """Count what became of a record."""
+        match how:
+            case Resolution.HANDLED:
+                self.handled += 1
+            case Resolution.DEAD_LETTERED:
+                self.dead_lettered += 1
+            case Resolution.DEFERRED:
+                self.deferred += 1
+            case Resolution.NOT_OURS:
+                self.not_ours += 1
+
+    def score(self, label: bytes, how: Resolution) -> None:
         """Count what became of a record with a fault. Labels that are not ours count as one: anyone can write a header."""
         text = label.decode(errors="replace")
-        self.faults[text if text in _LABELS else "other"][outcome] += 1
+        self.faults[text if text in _LABELS else "other"][how] += 1
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """Everything, with the rate since the last snapshot in resolved records a second."""
         return {
             "consumed": self.consumed,
             "handled": self.handled,
+            "retried": self.retried,
+            "deferred": self.deferred,
             "dead_lettered": self.dead_lettered,
+            **({"not_ours": self.not_ours} if self.not_ours else {}),
             "rate": self.rate.since(self.resolved, now),
             "runtime": round(now - self.started, 1),
         } | ({"faults": self._scores()} if self.faults else {})
 
     def _scores(self) -> dict[str, dict[str, int]]:
         return {
-            label: {"handled": counts["handled"], "dead_lettered": counts["dead_lettered"]}
+            label: {
+                "handled": counts[Resolution.HANDLED],
+                "dead_lettered": counts[Resolution.DEAD_LETTERED],
+            }
             for label, counts in self.faults.items()
         }
 

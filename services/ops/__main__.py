@@ -1,11 +1,11 @@
-"""The operator's command: `tandem broker`, `tandem demo`, `tandem registry`, `tandem topics`."""
+"""The operator's command: `tandem audit`, `tandem broker`, `tandem demo`, `tandem dlq`, `tandem registry`, `tandem resend`, `tandem topics`."""
 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.ops import broker, demo, registry, topics
+from services.ops import audit, broker, demo, dlq, registry, resend, topics
 from tandem.errors import ExitStatus
 from tandem.runner import Serve
 from tandem.runner import main as run
@@ -21,9 +21,12 @@ class Command:
 
 
 COMMANDS = {
+    "audit": Command(audit.AuditSettings, audit.serve),
     "broker": Command(broker.BrokerSettings, broker.serve),
     "demo": Command(demo.DemoSettings, demo.serve),
+    "dlq": Command(dlq.DlqSettings, dlq.serve),
     "registry": Command(registry.RegistryServerSettings, registry.serve),
+    "resend": Command(resend.ResendSettings, resend.serve),
     "topics": Command(topics.TopicsSettings, topics.serve),
 }
 

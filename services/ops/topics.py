@@ -18,7 +18,7 @@ from services.consumer.handlers import ROLES
 from tandem import kafka, log
 from tandem.errors import ExitStatus, SettingsError
 from tandem.kafka.rights import Right
-from tandem.kafka.topics import Topic, ensure_topics, existing_topics, settle, stream_topics
+from tandem.kafka.topics import Topic, ensure_topics, existing_topics, ledger_topic, settle, stream_topics
 from tandem.schemas import STREAMS
 from tandem.settings import StreamName, TopicSettings
 
@@ -69,7 +69,7 @@ async def _rows(settings: TopicsSettings, stop: asyncio.Event) -> list[dict[str,
 
 
 def wanted_topics(settings: TopicsSettings) -> list[Topic]:
-    """The topics of the streams, and what their roles write to: dead letters of what they read, events they emit.
+    """The topics of the streams, what their roles write to (dead letters of what they read, events they emit), the ledger's.
 
     Raises SettingsError when KAFKA_TOPIC is set and it is not clear for which stream.
     """
@@ -79,7 +79,8 @@ def wanted_topics(settings: TopicsSettings) -> list[Topic]:
         )
     names = STREAMS if settings.stream is None else [settings.stream]
     topics = {topic.name: topic for name in names for topic in _topics(settings, name)}
-    return list(topics.values())
+    ledger = ledger_topic(settings)
+    return [*topics.values(), *([] if ledger is None else [ledger])]
 
 
 def _topics(settings: TopicSettings, stream: str) -> Iterator[Topic]:
@@ -125,14 +126,16 @@ async def look(
     """
 
     async def ask(admin: AIOKafkaAdminClient) -> tuple[list[Topic], dict[str, Topic]]:
-        exact = await settle(admin, wanted)
-        return exact, await _found(admin, exact)
+        there = await existing_topics(admin)
+        exact = await settle(admin, wanted, there)
+        return exact, await _found(admin, exact, there)
 
     return await kafka.using_admin(settings, stop, ask)
 
 
-async def _found(admin: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> dict[str, Topic]:
-    known = await existing_topics(admin)
+async def _found(
+    admin: AIOKafkaAdminClient, wanted: Sequence[Topic], known: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Topic]:
     there = [topic for topic in wanted if topic.name in known]
     configs = await _configs(admin, there)
     return {topic.name: _topic(known[topic.name], configs[topic.name]) for topic in there}
@@ -160,8 +163,8 @@ async def _configs(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> dict[
 
 
 def _description(name: str, topic: Topic | None) -> dict[str, Any]:
-    told = dict.fromkeys(("partitions", "replication", "configs")) if topic is None else asdict(topic)
-    return {"topic": name} | {key: value for key, value in told.items() if key != "name"}
+    columns = ("partitions", "replication", "configs")
+    return {"topic": name} | {column: getattr(topic, column, None) for column in columns}
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -36,7 +36,7 @@ async def auto(settings: ProducerSettings, stop: asyncio.Event) -> ExitStatus:
     Raises TandemError when the consumer has not resolved all of them in time.
     """
     arrivals = Arrivals()
-    async with accounting() as stats, consumer_beside(settings, arrivals) as consumer:
+    async with accounting(settings) as stats, consumer_beside(settings, arrivals) as consumer:
         if not await unless_stopped(stop, consumer.until_started()):
             return await consumer.stop() or ExitStatus.FAILURE
         async with Producer(shares(settings)[0], stats, stop, arrivals.settled) as producer:
@@ -73,7 +73,7 @@ async def _last_arrivals(arrivals: Arrivals, consumer: Child) -> None:
 async def load(settings: ProducerSettings, stop: asyncio.Event) -> ExitStatus:
     """Send 50 messages, or MAX_MESSAGES, as fast as their delivery allows, and tell how fast that was."""
     bounded = settings.model_copy(update={"max_messages": settings.max_messages or _LOAD_MESSAGES})
-    async with accounting() as stats:
+    async with accounting(settings) as stats:
         await produce(bounded, stats, stop, at_full_speed)
         log.info("load_finished", **stats.speed())
     return ExitStatus.DONE
@@ -81,7 +81,7 @@ async def load(settings: ProducerSettings, stop: asyncio.Event) -> ExitStatus:
 
 async def producer_only(settings: ProducerSettings, stop: asyncio.Event) -> ExitStatus:
     """A prompt that sends what it is told to."""
-    async with accounting() as stats, Producer(shares(settings)[0], stats, stop) as producer:
+    async with accounting(settings) as stats, Producer(shares(settings)[0], stats, stop) as producer:
         await converse(settings, producer, stats, stop)
     return ExitStatus.DONE
 
@@ -92,7 +92,7 @@ async def interactive(settings: ProducerSettings, stop: asyncio.Event) -> ExitSt
     async with consumer_beside(settings, arrivals) as consumer:
         if not await unless_stopped(stop, consumer.until_started()):
             return await consumer.stop() or ExitStatus.FAILURE
-        async with accounting() as stats:
+        async with accounting(settings) as stats:
             async with Producer(shares(settings)[0], stats, stop, arrivals.settled) as producer:
                 await converse(settings, producer, stats, stop)
             with suppress(TimeoutError):

@@ -38,6 +38,7 @@ class Producer:
         self._generator = GENERATORS[settings.stream](settings, Random(f"events {settings.seed}"))
         self._faults = Faults.of(settings, Random(f"faults {settings.seed}"))
         self._events = EventProducer(settings, stop=stop, on_settled=self._settle)
+        stats.ledgers.append(self._events.ledger)
         self._settings = settings
         self._stats = stats
         self._on_settled = on_settled
@@ -106,8 +107,7 @@ class Producer:
         log.error("event_not_encoded", reason=str(error))
 
     def _settle(self, settled: Settled) -> None:
-        run = self._events.run if self._settings.producers > 1 else ""
-        self._stats.settle(settled, self._clock(), datetime.now(UTC), run)
+        self._stats.settle(settled, self._clock(), datetime.now(UTC))
         self._on_settled(settled)
         if self._heard is not None:
             self._heard.append(settled)

@@ -28,13 +28,13 @@ async def serve(settings: ProducerSettings, stop: asyncio.Event) -> ExitStatus:
 
     Raises UndeliveredError when something was not acknowledged in the end.
     """
-    async with accounting() as stats:
+    async with accounting(settings) as stats:
         await produce(settings, stats, stop, at_its_pace)
     return ExitStatus.DONE
 
 
 @asynccontextmanager
-async def accounting() -> AsyncIterator[ProducerStats]:
+async def accounting(settings: ProducerSettings) -> AsyncIterator[ProducerStats]:
     """Statistics of a run that are told at its end, however it ends. Raises UndeliveredError as `serve` does."""
     clock = asyncio.get_running_loop().time
     stats = ProducerStats(clock())
@@ -47,8 +47,12 @@ async def accounting() -> AsyncIterator[ProducerStats]:
     finally:
         log.info("producer_stopped", **stats.final(clock()))
     if stats.undelivered:
+        resend = (
+            "" if settings.unacked_file is None else f"; `tandem resend {settings.unacked_file}` sends them"
+        )
         raise UndeliveredError(
-            stats.undelivered_text(), "The log may hold the unknown ones; the failed ones it does not"
+            stats.undelivered_text(),
+            f"The log may hold the unknown ones; the failed ones it does not{resend}",
         )
 
 

@@ -50,7 +50,11 @@ class ClusterClient:
     """Reads and prepares what tests need. Every call is bounded."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._settings: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers}
+        # Without librdkafka's own log: it would tell of each broker that a test kills.
+        self._settings: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": bootstrap_servers,
+            "log_level": 0,
+        }
 
     @cached_property
     def _admin(self) -> AdminClient:
@@ -102,10 +106,28 @@ class ClusterClient:
         result = await asyncio.to_thread(future.result, _SECONDS)
         return {at.partition: at.offset for at in result.topic_partitions if at.topic == topic}
 
+    async def metadata(self, group: str, topic: str, partition: int) -> str:
+        """What travels with a group's commit."""
+        future = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
+        result = await asyncio.to_thread(future.result, _SECONDS)
+        (found,) = (
+            at.metadata for at in result.topic_partitions if (at.topic, at.partition) == (topic, partition)
+        )
+        return found or ""
+
+    async def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Remove what a partition holds before an offset, as retention would."""
+        at = TopicPartition(topic, partition, before)
+        await asyncio.to_thread(self._admin.delete_records([at])[at].result, _SECONDS)
+
     async def members(self, group: str) -> int:
         """How many consumers a group has: also one that was killed, until its session times out."""
         future = self._admin.describe_consumer_groups([group])[group]
         return len((await asyncio.to_thread(future.result, _SECONDS)).members)
+
+    async def topics(self) -> list[str]:
+        """The names of all topics."""
+        return list((await asyncio.to_thread(self._admin.list_topics, timeout=_SECONDS)).topics)
 
     async def ends(self, topic: str) -> dict[int, int]:
         """The offset that the next record of each partition gets; partitions that never had one are left out."""

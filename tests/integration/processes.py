@@ -21,6 +21,7 @@ class Process:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.lines: list[Line] = []
         self.errors = ""
+        self.pid = process.pid
         self._ended = False
         self._process = process
         self._news = asyncio.Condition()
@@ -30,6 +31,10 @@ class Process:
         """The lines so far of one event, with these values."""
         wanted = {"event": name, **fields}
         return [line for line in self.lines if all(line.get(key) == value for key, value in wanted.items())]
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
 
     async def until(self, name: str, count: int = 1, **fields: Any) -> Line:
         """Wait for the `count`th line of an event, and return it."""
@@ -93,12 +98,15 @@ def processes_in(folder: Path) -> list[str]:
 
 @asynccontextmanager
 async def running(service: str, directory: Path, **settings: object) -> AsyncIterator[Process]:
-    """Run `python -m services.<service>` with these settings and no others; it is killed if it is still there at the end."""
+    """Run `python -m services.<service>` with these settings and no others; it is killed if it is still there at the end.
+
+    A name with a dot is that of another module that runs a service.
+    """
     variables = {name.upper(): str(value) for name, value in settings.items()}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        f"services.{service}",
+        service if "." in service else f"services.{service}",
         cwd=directory,  # no `.env` there
         env={"PATH": os.environ["PATH"], "LOG_FORMAT": "json", **variables},
         stdin=asyncio.subprocess.PIPE,

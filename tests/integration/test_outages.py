@@ -10,6 +10,7 @@ from time import monotonic
 import pytest
 
 from services.ops.cluster import KafkaCluster
+from tandem.ledger import Edition
 from tests.integration.cluster_client import ClusterClient
 from tests.integration.processes import Process, running
 
@@ -91,3 +92,36 @@ async def test_a_topic_that_goes_away_is_waited_for(broker: KafkaCluster, tmp_pa
     assert len(log) >= 200
     assert len({record.header("ce_id") for record in log}) == len(log)
     assert shows_no_traceback(producer)
+
+
+async def test_an_outage_fills_no_memory_and_nothing_is_dropped_without_a_word(
+    broker: KafkaCluster, tmp_path: Path
+) -> None:
+    """What waits is bounded; what came due meanwhile is skipped, and counted; all that was sent has its fate."""
+    run = partial(running, directory=tmp_path, kafka_bootstrap_servers=broker.bootstrap_servers)
+    async with run("producer", rate=8000, customers=100, stats_interval="50ms") as producer:
+
+        def held() -> list[int]:
+            return [line["in_flight"] for line in producer.events("producer_statistics")]
+
+        await producer.until_true(lambda: len(held()) > 10)
+        await broker.kill(1)
+        # Two batches of 256 KiB, about 1,500 records each, for each of three partitions: the first that is full waits.
+        await producer.until_true(lambda: len(set(held()[-40:])) == 1 and held()[-1] > 1500)
+        full = held()[-1]
+        assert max(held()) == full < 10_000
+        await broker.restart(1)
+        await producer.until("events_skipped")
+        await producer.until_true(lambda: held()[-1] < full)
+        assert await producer.end(SIGTERM) == 0
+    final = producer.events("producer_stopped")[0]
+    log = await ClusterClient(broker.bootstrap_servers).read("orders")
+    assert len({record.header("ce_id") for record in log}) == len(log) == final["produced"]
+    assert final["errors"] == 0
+    skipped = sum(line["count"] for line in producer.events("events_skipped"))
+    due = 8000 * final["runtime"]
+    assert due - 2 * 8000 < final["produced"] + skipped < due, "the first was due a moment after the start"
+    editions = await ClusterClient(broker.bootstrap_servers).read("tandem-ledger")
+    last = Edition.decode(editions[-1].value or b"")
+    assert last.closed
+    assert sum(lane.settled for lane in last.lanes) == final["produced"]

@@ -57,7 +57,8 @@ def topics(bootstrap_servers: str, tmp_path: Path) -> Tandem:
 
 async def test_what_is_missing_is_created_and_then_there_is_no_difference(topic: str, topics: Tandem) -> None:
     bank = ("--stream=bank", f"--topic-prefix={topic}.", "--topic-partitions=2")
-    names = [f"{topic}.{name}" for name in ("transactions", "transactions-dlt", "fraud-alerts")]
+    own = ("transactions", "transactions-dlt", "fraud-alerts", "tandem-ledger")
+    names = [f"{topic}.{name}" for name in own]
 
     before = await topics("diff", "--json", *bank)
     assert before.status == 1
@@ -66,14 +67,16 @@ async def test_what_is_missing_is_created_and_then_there_is_no_difference(topic:
     created = await topics("create", "--json", *bank)
     assert created.status == 0
     assert created.rows == [{"topic": name, "created": True} for name in names]
-    assert created.errors.count("topic_created") == 3
+    assert created.errors.count("topic_created") == len(names)
 
     after = await topics("diff", *bank)
     assert (after.status, after.out, after.errors) == (0, "no differences\n", "")
 
     described = await topics("describe", "--json", *bank)
     assert [row["topic"] for row in described.rows] == names
-    assert {(row["partitions"], row["replication"]) for row in described.rows} == {(2, 1)}
+    *streams, ledger = described.rows
+    assert {(row["partitions"], row["replication"]) for row in streams} == {(2, 1)}
+    assert (ledger["partitions"], ledger["configs"]["cleanup.policy"]) == (1, "compact")
     assert described.rows[1]["configs"] == {
         "min.insync.replicas": "1",
         "retention.ms": "-1",
@@ -95,9 +98,9 @@ async def test_a_broker_takes_what_every_stream_declares(topic: str, topics: Tan
 async def test_what_differs_is_told_and_left_as_it_is(
     topic: str, cluster: ClusterClient, topics: Tandem
 ) -> None:
-    orders = ("--stream=orders", f"--kafka-topic={topic}")
+    orders = ("--stream=orders", f"--kafka-topic={topic}", "--ledger-topic=none")
     await cluster.create_topic(topic, partitions=5)
-    await cluster.create_topic(f"{topic}-dlt", retention_ms="1000")
+    await cluster.create_topic(f"{topic}-dlt", partitions=5, retention_ms="1000")
     created = await topics("create", *orders)
     assert created.status == 0
     assert created.errors == ""

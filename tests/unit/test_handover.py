@@ -21,6 +21,7 @@ from tandem.records import Outcome, Record
 from tandem.renewal import RenewedProducer
 
 NO_RIGHT = TopicAuthorizationFailedError("orders")
+DIED = KafkaError("the client died")
 
 Answer = tuple[KafkaError | None, int]  # and the tries that it took
 
@@ -49,7 +50,13 @@ class Cluster:
                 answer.set_exception(error)
             return answer
 
-        return SimpleNamespace(send_batch=send_batch, _message_accumulator=accumulator)
+        alive: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        return SimpleNamespace(
+            send_batch=send_batch,
+            _message_accumulator=accumulator,
+            _sender=SimpleNamespace(sender_task=alive),
+            client=SimpleNamespace(_sync_task=alive),
+        )
 
 
 @pytest.fixture
@@ -72,7 +79,10 @@ async def outcome(cluster: Cluster) -> Outcome:
     lane.add(Record("orders", b"key", b"value"))
     producer = RenewedProducer(cluster.open_client)
     await producer.open(asyncio.Event())
-    return (await deliver(producer, lane, lane.take())).outcome
+    try:
+        return (await deliver(producer, lane, lane.take())).outcome
+    finally:
+        await producer.close(0)
 
 
 async def test_a_right_that_is_missing_holds_a_batch_back_longer_each_time(delays: list[float]) -> None:
@@ -84,6 +94,16 @@ async def test_a_right_that_is_missing_holds_a_batch_back_longer_each_time(delay
     assert len(set(cluster.written)) == 1
 
 
+async def test_what_a_client_has_not_sent_before_it_died_is_sent_by_the_next_one(
+    delays: list[float],
+) -> None:
+    cluster = Cluster((DIED, 0), (None, 1))
+    assert await outcome(cluster) is Outcome.ACKED
+    assert cluster.clients == 2
+    assert len(set(cluster.written)) == 1
+    assert delays == [0.5]
+
+
 @pytest.mark.parametrize(
     ("answer", "becomes"),
     [
@@ -92,6 +112,7 @@ async def test_a_right_that_is_missing_holds_a_batch_back_longer_each_time(delay
             Outcome.UNKNOWN,
         ),  # the first try may have been written before the right was taken away
         ((OutOfOrderSequenceNumber(), 1), Outcome.UNKNOWN),
+        ((DIED, 1), Outcome.UNKNOWN),
         ((MessageSizeTooLargeError(), 1), Outcome.FAILED),
     ],
 )

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from tandem.headers import checksum
 from tandem.lane import Lane
 from tandem.records import Fate, Outcome, Record
 
@@ -78,6 +79,37 @@ def test_a_batch_that_was_refused_is_built_again_byte_for_byte() -> None:
     assert bytes(batch.builder._build()) == first
     assert not batch.handed_over
     assert way.add(record(3)), "the next batch fills on"
+
+
+def test_what_was_not_acknowledged_is_told_as_it_was_sent() -> None:
+    """With its id and checksum behind its own headers, its time and its partition: it can be sent once more."""
+    way = lane()
+    own = record(0)._replace(headers=[("trace", b"1")], timestamp_ms=1_767_225_600_000)
+    way.add(own)
+    way.add(record(1))
+    way.take()
+    first, second = way.settle(Outcome.UNKNOWN).sent
+    assert first == own._replace(
+        headers=[("trace", b"1"), ("ce_id", b"run/2/0"), ("tandem_crc32", checksum(own.key, own.value))],
+        partition=2,
+    )
+    assert second.timestamp_ms
+    assert second.timestamp_ms > 1_767_225_600_000
+
+
+def test_what_was_acknowledged_is_not_kept() -> None:
+    way = lane()
+    way.add(record(0))
+    way.take()
+    assert way.settle(Outcome.ACKED, offset=0).sent == ()
+
+
+def test_a_lane_without_a_run_adds_no_header() -> None:
+    way = lane(run=None)
+    way.add(record(0))
+    way.take()
+    (sent,) = way.settle(Outcome.FAILED).sent
+    assert sent.headers == []
 
 
 async def test_who_waits_for_a_record_gets_its_own_fate() -> None:

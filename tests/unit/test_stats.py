@@ -1,6 +1,8 @@
 from datetime import UTC, datetime
 
+from tandem.account import Resolution
 from tandem.headers import Fault
+from tandem.ledger import Ledger
 from tandem.records import Outcome, Record, Settled
 from tandem.stats import ConsumerStats, ProducerStats
 
@@ -9,6 +11,11 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 def settled(outcome: Outcome, count: int, first: int = 0) -> Settled:
     return Settled(outcome, "orders", 1, (Record("orders", None, b""),) * count, first)
+
+
+def settle(stats: ProducerStats, batch: Settled, run: int = 0) -> None:
+    stats.settle(batch, 1.0, NOON)
+    stats.ledgers[run].settle(batch)
 
 
 def test_a_snapshot_tells_what_was_asked_for() -> None:
@@ -54,30 +61,40 @@ def test_injected_faults_are_told_where_there_are_any() -> None:
 
 
 def test_what_was_not_acknowledged_is_an_error_and_is_listed() -> None:
-    stats = ProducerStats(started=0.0)
+    stats = ProducerStats(started=0.0, ledgers=[Ledger("one", "orders")])
     stats.encode_errors = 1
-    stats.settle(settled(Outcome.UNKNOWN, 2, first=5), 1.0, NOON)
-    stats.settle(settled(Outcome.FAILED, 1, first=7), 1.0, NOON)
+    settle(stats, settled(Outcome.UNKNOWN, 2, first=5))
+    settle(stats, settled(Outcome.FAILED, 1, first=7))
     assert stats.snapshot(1.0, in_flight=0)["errors"] == 4
-    assert stats.undelivered_text() == "3 sent and not acknowledged: unknown orders/1 5-6, failed orders/1 7"
+    assert stats.undelivered_text() == "3 sent and not acknowledged: failed orders/1 7, unknown orders/1 5-6"
 
 
 def test_of_several_runs_each_has_its_own_list() -> None:
-    stats = ProducerStats(started=0.0)
-    for run in ("one", "two"):
+    stats = ProducerStats(started=0.0, ledgers=[Ledger("one", "orders"), Ledger("two", "orders")])
+    for run in (0, 1):
         for first in (0, 1):
-            stats.settle(settled(Outcome.FAILED, 1, first=first), 1.0, NOON, run)
+            settle(stats, settled(Outcome.FAILED, 1, first=first), run)
     assert stats.undelivered_text() == (
         "4 sent and not acknowledged: failed orders/1 0-1 of run one, failed orders/1 0-1 of run two"
     )
 
 
+def test_of_very_many_only_the_first_are_listed() -> None:
+    stats = ProducerStats(started=0.0, ledgers=[Ledger("one", "orders")])
+    for first in range(0, 10_000, 2):
+        settle(stats, settled(Outcome.UNKNOWN, 1, first=first))
+    text = stats.undelivered_text()
+    assert text.startswith("5000 sent and not acknowledged: unknown orders/1 0, unknown orders/1 2, ")
+    assert text.endswith(" and 4960 more ranges")
+    assert len(text) < 1000
+
+
 def test_a_consumer_is_scored_by_the_labels_of_what_it_resolved() -> None:
     stats = ConsumerStats(started=0.0)
     assert "faults" not in stats.snapshot(1.0)
-    stats.score(b"malformed", "dead_lettered")
-    stats.score(b"malformed", "dead_lettered")
-    stats.score(b"late", "handled")
+    stats.score(b"malformed", Resolution.DEAD_LETTERED)
+    stats.score(b"malformed", Resolution.DEAD_LETTERED)
+    stats.score(b"late", Resolution.HANDLED)
     assert stats.final(1.0)["faults"] == {
         "malformed": {"handled": 0, "dead_lettered": 2},
         "late": {"handled": 1, "dead_lettered": 0},
@@ -87,5 +104,5 @@ def test_a_consumer_is_scored_by_the_labels_of_what_it_resolved() -> None:
 def test_labels_that_are_not_ours_dont_fill_the_memory() -> None:
     stats = ConsumerStats(started=0.0)
     for number in range(100):
-        stats.score(b"\xff%d" % number, "handled")
+        stats.score(b"\xff%d" % number, Resolution.HANDLED)
     assert stats.snapshot(1.0)["faults"] == {"other": {"handled": 100, "dead_lettered": 0}}

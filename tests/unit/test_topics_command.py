@@ -23,7 +23,9 @@ def names(*arguments: str) -> list[str]:
 
 
 def test_a_stream_wants_its_topics_and_those_that_its_roles_write_to() -> None:
-    assert names("--stream", "bank") == ["transactions", "transactions-dlt", "fraud-alerts"]
+    topics = ["transactions", "transactions-dlt", "fraud-alerts"]
+    assert names("--stream=bank") == [*topics, "tandem-ledger"]
+    assert names("--stream=bank", "--ledger-topic=none") == topics
 
 
 def test_all_streams_want_each_topic_once() -> None:
@@ -40,11 +42,13 @@ def test_names_partitions_and_replicas_follow_the_settings() -> None:
     assert [(topic.name, topic.partitions, topic.replication) for topic in wanted] == [
         ("team.orders", 12, 2),
         ("team.orders-dlt", 12, 2),
+        ("team.tandem-ledger", 1, 2),
     ]
 
 
 def test_the_topic_of_one_stream_may_be_renamed_but_not_its_alerts() -> None:
-    assert names("--stream=bank", "--kafka-topic=moves") == ["moves", "moves-dlt", "fraud-alerts"]
+    topics = names("--stream=bank", "--kafka-topic=moves")
+    assert topics == ["moves", "moves-dlt", "fraud-alerts", "tandem-ledger"]
 
 
 def test_a_renamed_topic_needs_to_be_of_one_stream() -> None:
@@ -65,13 +69,19 @@ def test_what_shall_be_done_must_be_said() -> None:
 def test_what_is_left_open_depends_on_the_number_of_brokers(
     brokers: int, replication: int, insync: str
 ) -> None:
-    topic = Topic("orders", configs={"retention.ms": "1"}).on(brokers)
+    topic = Topic("orders", configs={"retention.ms": "1"}).on(brokers, {})
     assert topic.replication == replication
     assert topic.configs == {"min.insync.replicas": insync, "retention.ms": "1"}
 
 
+def test_a_topic_beside_another_gets_as_many_partitions() -> None:
+    letters = Topic("orders-dlt", partitions=3, beside="orders")
+    assert letters.on(1, {"orders": 12}).partitions == 12
+    assert letters.on(1, {}).partitions == 3
+
+
 def test_what_is_said_is_not_left_open() -> None:
-    topic = Topic("orders", replication=4, configs={"min.insync.replicas": "3"}).on(9)
+    topic = Topic("orders", replication=4, configs={"min.insync.replicas": "3"}).on(9, {})
     assert (topic.replication, topic.configs) == (4, {"min.insync.replicas": "3"})
 
 

@@ -22,23 +22,44 @@ from tandem.schemas import STREAMS
 from tandem.schemas.stream import Stream
 from tandem.settings import KafkaSettings, TopicSettings
 
+# The last edition of each run stays. Kafka compacts only what it has closed, so it closes often; and a ledger is written
+# also where a clock is wrong, or much went wrong.
+_LEDGER_CONFIGS = {
+    "cleanup.policy": "compact",
+    "segment.ms": str(3600 * 1000),
+    "max.message.bytes": str(16 * 1024 * 1024),
+    "message.timestamp.after.max.ms": str(2**63 - 1),
+}
+
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as it shall be created. `replication` None means three replicas, or as many as there are brokers."""
+    """A topic as it shall be created. `replication` None means three replicas, or as many as there are brokers.
+
+    `beside`: the topic whose records go on to this one; where it is there, this one gets as many partitions.
+    """
 
     name: str
     partitions: int = 3
     replication: int | None = None
     configs: Mapping[str, str] = field(default_factory=dict)
+    beside: str | None = None
 
-    def on(self, brokers: int) -> Self:
-        """The same with nothing left open, as it is created on a cluster of so many brokers."""
+    def on(self, brokers: int, there: Mapping[str, int]) -> Self:
+        """The same with nothing left open, as it is created on a cluster of so many brokers.
+
+        `there` has the number of partitions of each topic that exists.
+        """
         replication = self.replication or min(3, brokers)
         insync = {"min.insync.replicas": "2" if replication > 2 else "1"}
-        return replace(self, replication=replication, configs={**insync, **self.configs})
+        return replace(
+            self,
+            partitions=there.get(self.beside or "", self.partitions),
+            replication=replication,
+            configs={**insync, **self.configs},
+        )
 
 
 def stream_topics(settings: TopicSettings, stream: Stream) -> dict[str, Topic]:
@@ -65,6 +86,14 @@ def stream_topics(settings: TopicSettings, stream: Stream) -> dict[str, Topic]:
     }
 
 
+def ledger_topic(settings: TopicSettings) -> Topic | None:
+    """The topic of the producers' ledgers; None where LEDGER_TOPIC=none."""
+    if settings.ledger_topic == "none":
+        return None
+    name = f"{settings.topic_prefix}{settings.ledger_topic}"
+    return Topic(name, partitions=1, replication=settings.topic_replication, configs=_LEDGER_CONFIGS)
+
+
 async def ensure_topics(
     settings: KafkaSettings, uses: Mapping[Right, Sequence[Topic]], stop: asyncio.Event
 ) -> None:
@@ -77,7 +106,7 @@ async def ensure_topics(
 
     async def ensure(admin: AIOKafkaAdminClient) -> None:
         there = await existing_topics(admin)
-        for topic in await settle(admin, topics):
+        for topic in await settle(admin, topics, there):
             if topic.name not in there:
                 await _create(admin, topic)
         await require_rights(admin, {topic.name: right for right, each in uses.items() for topic in each})
@@ -91,10 +120,13 @@ async def existing_topics(admin: AIOKafkaAdminClient) -> dict[str, Mapping[str, 
     return {topic["topic"]: topic for topic in await admin.describe_topics()}
 
 
-async def settle(admin: AIOKafkaAdminClient, topics: Iterable[Topic]) -> list[Topic]:
-    """The same topics with nothing left open, as they are created on this cluster."""
+async def settle(
+    admin: AIOKafkaAdminClient, topics: Iterable[Topic], there: Mapping[str, Mapping[str, Any]]
+) -> list[Topic]:
+    """The same topics with nothing left open, as they are created on this cluster. `there`: as `existing_topics` has it."""
     brokers = len((await admin.describe_cluster())["brokers"])
-    return [topic.on(brokers) for topic in topics]
+    counts = {name: len(topic["partitions"]) for name, topic in there.items()}
+    return [topic.on(brokers, counts) for topic in topics]
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: Topic) -> None:

@@ -1,10 +1,12 @@
 """What the producer takes."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from tandem.durations import Duration
 from tandem.schemas import STREAMS
 from tandem.settings.services import ServiceSettings
 from tandem.settings.types import Bursts, EventInterval, Lower, RampedPace, SteadyPace, StreamName, Time
@@ -54,6 +56,12 @@ class ProducerSettings(ServiceSettings):
         description="End after so many events, over all producers",
     )
     duration: Time | None = Field(None, description="End after this time")
+    ledger_interval: Time = Field(
+        Duration(5), description="Time between two editions of the ledger, while something changes"
+    )
+    unacked_file: Path | None = Field(
+        None, description="File for the records that were not acknowledged; `tandem resend` sends them"
+    )
     fault_malformed: float = Field(
         0, ge=0, le=1, description="Part of the events whose bytes are spoiled: 0 to 1"
     )

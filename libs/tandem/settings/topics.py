@@ -13,6 +13,10 @@ class TopicSettings(KafkaSettings):
         None, description="Topic of a stream that has one (default: the stream's own)"
     )
     topic_prefix: TopicPrefix = Field("", description="In front of the name of every topic but KAFKA_TOPIC")
+    ledger_topic: TopicName = Field(
+        "tandem-ledger",
+        description="Topic of the producers' ledgers, with TOPIC_PREFIX in front; none: they keep none there",
+    )
     topic_partitions: int = Field(
         3, gt=0, le=10_000, description="Partitions of a topic that has to be created"
     )

@@ -1,11 +1,12 @@
 """The types that settings take: how each is read, and what it says of a bad value."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from ipaddress import ip_address
-from typing import Annotated
+from itertools import pairwise
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
@@ -14,6 +15,8 @@ from pydantic_settings import CliSuppress, NoDecode
 from tandem.durations import Duration, Interval
 from tandem.paces import Burst, Ramp, Rate
 from tandem.schemas import STREAMS
+
+Item = TypeVar("Item")
 
 
 def _parsed(kind: type[Duration | Interval | Rate | Ramp | Burst]) -> PlainValidator:
@@ -113,10 +116,30 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _durations(text: str) -> tuple[Duration, ...]:
+    delays = () if text == "none" else tuple(map(Duration.parse, text.split(",")))
+    if any(later <= earlier for earlier, later in pairwise(delays)):
+        raise ValueError("takes delays that grow, for example 30s,5m")
+    return delays
+
+
+def _words(text: str) -> tuple[str, ...]:
+    words = () if text == "none" else tuple(map(str.strip, text.split(",")))
+    if not all(map(str.isidentifier, words)):
+        raise ValueError("takes names of exceptions separated by commas, for example ValueError,TypeError")
+    return words
+
+
+def _listed(parse: Callable[[str], tuple[Item, ...]]) -> PlainValidator:
+    return PlainValidator(lambda value: parse(value) if isinstance(value, str) else tuple(value))
+
+
 Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
 
 Time = Annotated[Duration, _parsed(Duration)]
+Delays = Annotated[tuple[Duration, ...], NoDecode, _listed(_durations)]
+ExceptionNames = Annotated[tuple[str, ...], NoDecode, _listed(_words)]
 EventInterval = Annotated[Interval, NoDecode, _parsed(Interval)]
 SteadyPace = Annotated[Rate, NoDecode, _parsed(Rate)]
 RampedPace = Annotated[Ramp, NoDecode, _parsed(Ramp)]

@@ -70,13 +70,14 @@ def ways(secured: SecuredCluster, tokens: TokenEndpoint, topic: str) -> Mapping[
 @pytest.fixture
 async def someone(secured: SecuredCluster, ways: Mapping[str, dict[str, object]], topic: str) -> Someone:
     """Make the test's topics; return what gives a user of its own these rights and no others, and its settings."""
-    for name in (topic, f"{topic}-dlt"):
+    for name in (topic, f"{topic}-dlt", f"{topic}-ledger"):
         await ClusterClient(secured.open_address).create_topic(name)
     await secured.add_user(topic)
 
     async def give(*rights: tuple[str, str, str]) -> dict[str, object]:
         await secured.revoke(topic)
         await secured.grant(topic, *((what, kind, name.format(topic=topic)) for what, kind, name in rights))
-        return ways["scram-sha-256"] | {"kafka_sasl_username": topic, "group_id": topic}
+        own = {"kafka_sasl_username": topic, "group_id": topic, "ledger_topic": f"{topic}-ledger"}
+        return ways["scram-sha-256"] | own
 
     return give

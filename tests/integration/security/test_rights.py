@@ -9,7 +9,7 @@ import pytest
 from tests.integration.processes import running
 from tests.integration.security.complaints import Someone, complaint
 
-_TOPIC, _LETTERS = "{topic}", "{topic}-dlt"
+_TOPIC, _LETTERS, _LEDGER = "{topic}", "{topic}-dlt", "{topic}-ledger"
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,12 @@ _TOPIC, _LETTERS = "{topic}", "{topic}-dlt"
             "no Write on the topic {topic}\\. Grant it: kafka-acls",
         ),
         ("producer", [("READ", "TOPIC", _TOPIC)], "no Write on the topic {topic}"),
+        ("producer", [("WRITE", "TOPIC", _TOPIC)], "{topic}-ledger does not exist.*; or do without .*=none"),
+        (
+            "producer",
+            [("WRITE", "TOPIC", _TOPIC), ("READ", "TOPIC", _LEDGER)],
+            "no Write on the topic {topic}-ledger.*; or do without a ledger: LEDGER_TOPIC=none",
+        ),
         ("consumer", [], "{topic} does not exist, .* or it does, and this user may not see it"),
         (
             "consumer",
@@ -55,7 +61,7 @@ async def test_a_missing_right_is_named(
 
 
 async def test_the_least_rights_are_enough(someone: Someone, tmp_path: Path) -> None:
-    produces = await someone(("WRITE", "TOPIC", _TOPIC))
+    produces = await someone(("WRITE", "TOPIC", _TOPIC), ("WRITE", "TOPIC", _LEDGER))
     async with running("producer", tmp_path, max_messages=5, message_interval="10ms", **produces) as producer:
         assert await producer.end() == 0
     consumes = await someone(
