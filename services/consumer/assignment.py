@@ -11,23 +11,24 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from services.consumer.committed import last_account
 from services.consumer.offsets import CommitPolicy
-from services.consumer.partition import Partition, Resolve
+from services.consumer.partition import Partition
 from tandem.errors import StopRequested
 
-# Of one partition; beyond either, no more is fetched of it before some of it is resolved.
-_MOST_RECORDS_IN_HAND = 5000
-_MOST_BYTES_IN_HAND = 16 * 1024 * 1024
 _COMMIT_SECONDS = 5.0  # aiokafka's commit() has no time-out of its own
 # To finish and to commit before a partition is given up. Both, and a heartbeat before them, fit into REBALANCE_SECONDS.
 _REVOKE_SECONDS, _REVOKE_COMMIT_SECONDS = 4.0, 3.0
 REBALANCE_SECONDS = 12.0
 _POSITION_SECONDS = 0.5
+_ENDS_SECONDS = 5.0
 _CLEAN_UP_SECONDS = 0.5  # for a handler that is cancelled
 
 log = structlog.get_logger()
 
-Prepare = Callable[[int], Awaitable[None]]
+# What has to be done before the first record of a partition is resolved; the number tells one assignment from the next.
+Prepare = Callable[[TopicPartition, int], Awaitable[None]]
+Begin = Callable[[TopicPartition, int], Partition]
 
 
 class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
@@ -38,18 +39,20 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         client: AIOKafkaConsumer,
         tasks: asyncio.TaskGroup,
         prepare: Prepare,
-        resolve: Resolve,
+        begin: Begin,
         policy: CommitPolicy,
     ) -> None:
         self._client = client
         self._tasks = tasks
         self._prepare = prepare
-        self._resolve = resolve
+        self._begin = begin
         self._policy = policy
         self._held: dict[TopicPartition, tuple[Partition, asyncio.Task[None]]] = {}
         self._releasing = asyncio.Lock()
         self._committing = asyncio.Lock()
         self._last_commit = asyncio.get_running_loop().time()
+        self._assignments = 0
+        self._lost: list[float] = []  # when the membership was lost
 
     def dispatch(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """Give records of one partition to its task.
@@ -59,29 +62,42 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         """
         at = TopicPartition(records[0].topic, records[0].partition)
         if at not in self._held:
-            partition = Partition(at, self._generation, self._resolve)
+            partition = self._begin(at, self._generation)
             task = self._tasks.create_task(self._run(partition), name=f"resolve {at.topic}/{at.partition}")
             self._held[at] = partition, task
         self._held[at][0].add(records)
 
     async def _run(self, partition: Partition) -> None:
         with suppress(StopRequested):  # out of a wait, for its state or a schema: what is in hand comes again
-            await self._prepare(partition.at.partition)
+            await self._prepare(partition.at, self._assignments)
+            first = partition.offsets.next
+            assert first is not None  # noqa: S101 -- it is made for a record
+            partition.offsets.begin(*await last_account(self._client, partition.at, first))
             await partition.run()
 
     def full(self) -> set[TopicPartition]:
         """Partitions that have enough in hand."""
-        return {
-            at
-            for at, (held, _) in self._held.items()
-            if held.offsets.in_hand >= _MOST_RECORDS_IN_HAND or held.bytes_in_hand >= _MOST_BYTES_IN_HAND
-        }
+        return {at for at, (held, _) in self._held.items() if held.full}
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is in hand."""
+        return any(held.offsets.in_hand for held, _ in self._held.values())
 
     async def lag(self) -> int:
         """How far the partitions of the assignment are behind their ends, in offsets, as far as that is known."""
         return sum(
             [behind for at in self._client.assignment() if (behind := await self._behind(at)) is not None]
         )
+
+    async def fresh_lag(self) -> int:
+        """The same, asked of the brokers; 0 when they don't answer: then it is not the client that is at fault."""
+        lag = 0
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(_ENDS_SECONDS):
+                for at, end in (await self._client.end_offsets(list(self._client.assignment()))).items():
+                    lag += max(0, end - (await self._following(at) or 0))
+        return lag
 
     async def caught_up(self) -> bool:
         """Say whether every partition of the assignment is resolved up to its end."""
@@ -119,12 +135,22 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Finish and commit, or abandon, before another consumer gets the partitions."""
+        self._assignments += 1
+        if self._generation < 0:
+            self._lost.append(asyncio.get_running_loop().time())
         if revoked:
             finished = await self._release(revoked, _REVOKE_SECONDS, _REVOKE_COMMIT_SECONDS)
             log.info("partitions_revoked", **_numbers(revoked), finished=finished)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         log.info("partitions_assigned", **_numbers(assigned))
+
+    def lost_twice_within(self, seconds: float) -> bool:
+        """Whether the group took the membership away two times in so short a time.
+
+        A consumer that was silent loses it at most once in a session time-out. So another one must be there under its name.
+        """
+        return len(self._lost) > 1 and self._lost[-1] - self._lost[-2] < seconds
 
     @property
     def _generation(self) -> int:
@@ -157,7 +183,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         mine = [held for held in partitions if held.generation == self._generation >= 0]
         marks = [(held, mark) for held in mine if (mark := held.offsets.committable()) is not None]
         if marks:
-            await self._client.commit({held.at: mark.offset for held, mark in marks})
+            await self._client.commit({held.at: (mark.offset, mark.metadata) for held, mark in marks})
         for held, mark in marks:
             held.offsets.commit(mark)
             log.debug("committed", topic=held.at.topic, partition=held.at.partition, offset=mark.offset)

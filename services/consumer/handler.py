@@ -20,6 +20,10 @@ class Source(NamedTuple):
     timestamp_ms: int
 
 
+class RejectedError(Exception):
+    """Raised by a handler for an event that no try heals: it goes straight to the dead letters."""
+
+
 Emitted = Iterable[Struct] | None
 
 
@@ -30,7 +34,7 @@ class Handler(Protocol):
         """Handle one event and return the events that follow from it; may return something to await for them.
 
         An event may come again, after a crash or a rebalance: the same event must have the same outputs.
-        An exception sets the event aside as a dead letter.
+        After an exception it comes again, as often as the retry settings say, and then goes to the dead letters.
         """
 
     def report(self) -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,8 @@
 """The consumer's membership in its group: the client that joins, and what to change when it is refused."""
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import (
     InconsistentGroupProtocolError,
     InvalidGroupIdError,
@@ -29,6 +31,12 @@ def group_client(settings: ConsumerSettings, group: str) -> AIOKafkaConsumer:
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=min(3000, session_ms // 3),
         rebalance_timeout_ms=int(REBALANCE_SECONDS * 1000),
+        max_poll_interval_ms=int(settings.max_poll_interval * 1000),
+        group_instance_id=settings.group_instance_id,
+        # By range a member gets the same partitions of all topics: of one and of its retry topics.
+        partition_assignment_strategy=(
+            (RangePartitionAssignor,) if settings.retry_keep_order else (RoundRobinPartitionAssignor,)
+        ),
     )
 
 

@@ -1,89 +1,125 @@
-"""One record's way through the consumer: decode → handle → emit; or, if that fails, to the dead letters."""
+"""One record's way through the consumer: handled and its outputs emitted, or what `recovery` makes of its failure."""
 
 import asyncio
-from collections.abc import Sequence
-from inspect import isawaitable
-from typing import Any, Literal
+import time
+from collections.abc import Mapping
 
 import structlog
-from aiokafka import ConsumerRecord
-from msgspec import Struct
 
-from services.consumer.dead_letters import DeadLetters
-from services.consumer.handler import Handler, Source
-from services.consumer.outputs import Outputs
-from tandem.codec import Decoder
-from tandem.encoding import decode_event
-from tandem.errors import CodecError
-from tandem.headers import FAULT, find
+from services.consumer.backlog import Message
+from services.consumer.handler import Source
+from services.consumer.handling import FailedError, Handling
+from services.consumer.origin import Place, find_origin
+from services.consumer.partition import Again
+from services.consumer.recovery import Recovery
+from services.consumer.retry import Failures
+from services.consumer.waiting_keys import Family, WaitingKeys
+from tandem.account import Resolution
+from tandem.headers import FAULT, GROUP
 from tandem.stats import ConsumerStats
 
 log = structlog.get_logger()
 
+Headers = Mapping[str, bytes]
+
 
 class Resolver:
-    """Resolves records.
+    """Resolves the records of a job's topics.
 
-    When `resolve` returns, the record is handled and what follows from it acknowledged, or it lies in the dead-letter
-    topic, acknowledged.
+    When `resolve` returns a Resolution, the record is handled and what follows from it acknowledged, or it lies in a retry
+    topic or in the dead-letter topic, acknowledged. `waiting` None: the order of a key ends where a record of it is deferred.
     """
 
     def __init__(
         self,
-        decoder: Decoder,
-        handler: Handler,
-        outputs: Outputs,
-        dead_letters: DeadLetters,
+        places: Mapping[str, Place],
+        group: str,
+        handling: Handling,
+        recovery: Recovery,
         stats: ConsumerStats,
+        waiting: WaitingKeys | None,
     ) -> None:
-        self._decoder = decoder
-        self._handler = handler
-        self._outputs = outputs
-        self._dead_letters = dead_letters
+        self._places = places
+        self._group = group.encode()
+        self._handling = handling
+        self._recovery = recovery
         self._stats = stats
+        self._waiting = waiting
         self._log = log.bind()  # else it would be bound anew for each line, also for one that is not shown
 
-    async def resolve(self, record: ConsumerRecord[bytes, bytes]) -> None:
-        try:
-            event = await decode_event(self._decoder, record.value)
-        except CodecError as error:
-            await self._set_aside(record, "decode", error)
-            return
-        try:
-            emitted = self._outputs.encode(record, await self._handle(event, record))
-        except Exception as error:  # noqa: BLE001 -- whatever a handler raises, its record must not be lost
-            await self._set_aside(record, "handle", error)
-            return
-        if emitted:
-            await self._outputs.send(emitted)
-        self._count(record, "handled")
-        self._log.debug(
-            "handled", topic=record.topic, partition=record.partition, offset=record.offset, key=record.key
-        )
-
-    async def _handle(self, event: Any, record: ConsumerRecord[bytes, bytes]) -> Sequence[Struct]:  # noqa: ANN401 -- the event type of the stream
-        source = Source(record.topic, record.partition, record.offset, record.key, record.timestamp)
-        try:
-            outputs = self._handler.handle(event, source)
-            if isawaitable(outputs):
-                outputs = await outputs
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise RuntimeError("the handler let a cancellation out that was not ours") from error
-        return () if outputs is None else tuple(outputs)
-
-    def _count(
-        self, record: ConsumerRecord[bytes, bytes], outcome: Literal["handled", "dead_lettered"]
-    ) -> None:
-        if outcome == "handled":
-            self._stats.handled += 1
+    async def resolve(self, record: Message, failures: Failures | None = None) -> Resolution | Again:
+        """Resolve a record, or say when to try again. `failures`: what came with the last Again."""
+        headers = dict(record.headers)
+        place = self._places[record.topic]
+        if headers.get(GROUP, self._group) != self._group:
+            how: Resolution | Again = Resolution.NOT_OURS
+        elif place.level and failures is None and (again := _not_due(record, headers, place)):
+            return again
+        elif (level := self._behind(record, place)) is not None:
+            how = await self._recovery.follow(record, find_origin(record, headers, place), level)
+            self._moved(record, place, level)
         else:
-            self._stats.dead_lettered += 1
-        if (label := find(record.headers, FAULT)) is not None:
-            self._stats.score(label, outcome)
+            how = await self._try(record, headers, place, failures)
+        self._count(headers, how)
+        return how
 
-    async def _set_aside(self, record: ConsumerRecord[bytes, bytes], stage: str, error: Exception) -> None:
-        await self._dead_letters.put(record, stage, error)
-        self._count(record, "dead_lettered")
+    async def _try(
+        self, record: Message, headers: Headers, place: Place, failures: Failures | None
+    ) -> Resolution | Again:
+        try:
+            await self._handling.handle(record, _source(record, headers, place))
+        except FailedError as failed:
+            origin = find_origin(record, headers, place)
+            how = await self._recovery.recover(record, origin, place.level, failed, failures)
+        else:
+            how = Resolution.HANDLED
+            self._log.debug(
+                "handled",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                key=record.key,
+            )
+        if isinstance(how, Resolution):
+            self._moved(record, place, place.level + 1 if how is Resolution.DEFERRED else 0)
+        return how
+
+    def _count(self, headers: Headers, how: Resolution | Again) -> None:
+        if isinstance(how, Again):
+            self._stats.retried += 1
+            return
+        self._stats.count(how)
+        if (label := headers.get(FAULT)) is not None:
+            self._stats.score(label, how)
+
+    def _behind(self, record: Message, place: Place) -> int | None:
+        """The level on which an earlier record of the same key waits."""
+        if self._waiting is None or record.key is None:
+            return None
+        return self._waiting.behind(Family(place.source, record.partition), record.key, place.level)
+
+    def _moved(self, record: Message, place: Place, level: int) -> None:
+        """The record has left its place, for that level or, if it is 0, for good."""
+        if self._waiting is None or record.key is None:
+            return
+        family = Family(place.source, record.partition)
+        if place.level:
+            self._waiting.leave(family, record.key, place.level)
+        if level:
+            self._waiting.enter(family, record.key, level)
+
+
+def _source(record: Message, headers: Headers, place: Place) -> Source:
+    """What the handler is told: where the record was first."""
+    if place.level:
+        return find_origin(record, headers, place).source(record.key)
+    return Source(record.topic, record.partition, record.offset, record.key, record.timestamp)
+
+
+def _not_due(record: Message, headers: Headers, place: Place) -> Again | None:
+    """For a record of a retry topic: until when it has to wait, at most for the topic's delay, whatever the clocks say."""
+    remaining = min(place.wait, record.timestamp / 1000 + place.wait - time.time())
+    if remaining <= 0:
+        return None
+    at = asyncio.get_running_loop().time() + remaining
+    return Again(at, Failures.before(find_origin(record, headers, place), at))

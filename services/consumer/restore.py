@@ -1,6 +1,7 @@
 """A handler's state, read back from what its role wrote: the log is the only place where it is kept."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -14,11 +15,10 @@ from tandem import kafka
 from tandem.codec import Decoder
 from tandem.encoding import decode_event
 from tandem.errors import CodecError, SettingsError
+from tandem.kafka.reading import read_until
 from tandem.kafka.topics import stream_topics
 from tandem.schemas import STREAMS
 from tandem.settings import ConsumerSettings
-
-_POLL_MS = 1000
 
 log = structlog.get_logger()
 
@@ -32,32 +32,35 @@ async def restorer(
     partition's state would not be in the partition of the same number.
     """
     if role.restores is None:
-        return _nothing
+        return nothing
     topics = stream_topics(settings, STREAMS[role.stream])
     (read,) = role.topics
     assert isinstance(handler, Restored)  # noqa: S101 -- Role promises it
-    await _must_agree(settings, topics[read].name, topics[role.restores].name, stop)
+    names = [topics[read].name, topics[role.restores].name]
+    await must_agree(settings, names, "this role keeps its state by partition", stop)
     return Restorer(settings, topics[role.restores].name, decoder, handler, stop).restore
 
 
-async def _nothing(_: int) -> None:
+async def nothing(_: TopicPartition, __: int) -> None:
     """Prepare a partition of a role that keeps no state."""
 
 
-async def _must_agree(settings: ConsumerSettings, read: str, written: str, stop: asyncio.Event) -> None:
+async def must_agree(settings: ConsumerSettings, names: Sequence[str], why: str, stop: asyncio.Event) -> None:
+    """Raise SettingsError when topics have not as many partitions as the first of them."""
+
     async def count(admin: AIOKafkaAdminClient) -> dict[str, int]:
-        described = await admin.describe_topics([read, written])
+        described = await admin.describe_topics(list(names))
         for topic in described:
             if topic["error_code"]:  # a broker may not know yet what was created just now
                 raise for_code(topic["error_code"])(topic["topic"])
         return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
     counts = await kafka.using_admin(settings, stop, count)
-    if counts[read] != counts[written]:
+    if len(set(counts.values())) > 1:
+        differ = ", ".join(f"{name} has {counts[name]} partition(s)" for name in names)
         raise SettingsError(
-            f"{read} has {counts[read]} partition(s), {written} has {counts[written]}: this role keeps its state by"
-            " partition",
-            f"Give both as many: kafka-topics.sh --alter --topic NAME --partitions {max(counts.values())}",
+            f"{differ}: {why}",
+            f"Give all as many: kafka-topics.sh --alter --topic NAME --partitions {max(counts.values())}",
         )
 
 
@@ -73,16 +76,17 @@ class Restorer:
         self._handler = handler
         self._stop = stop
 
-    async def restore(self, partition: int) -> None:
-        """Return when the handler knows everything that the partition holds now, and nothing else of it.
+    async def restore(self, at: TopicPartition, _: int) -> None:
+        """Return when the handler knows everything that the partition of its topic holds now, and nothing else of it.
 
         Raises what `kafka.using` raises; StopRequested when the service is asked to stop meanwhile.
         """
         make = partial(
             AIOKafkaConsumer, **kafka.client_arguments(self._settings), isolation_level="read_committed"
         )
-        count = await kafka.using(self._settings, make, self._stop, partial(self._read, partition=partition))
-        log.info("state_restored", topic=self._topic, partition=partition, events=count)
+        read = partial(self._read, partition=at.partition)
+        count = await kafka.using(self._settings, make, self._stop, read)
+        log.info("state_restored", topic=self._topic, partition=at.partition, events=count)
 
     async def _read(self, client: AIOKafkaConsumer, partition: int) -> int:
         at = TopicPartition(self._topic, partition)
@@ -91,9 +95,8 @@ class Restorer:
         end = (await client.end_offsets([at]))[at]
         self._handler.reset(partition)
         count = 0
-        while await client.position(at) < end:
-            for record in (await client.getmany(at, timeout_ms=_POLL_MS)).get(at, ()):
-                count += await self._restore(record)
+        async for record in read_until(client, at, end):
+            count += await self._restore(record)
         return count
 
     async def _restore(self, record: ConsumerRecord[bytes, bytes]) -> bool:

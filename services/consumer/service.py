@@ -1,194 +1,177 @@
 """The consumer: start → loop → drain → stop."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
-from services.consumer.assignment import Assignment, Prepare
+from services.consumer.assignment import Begin, Prepare
+from services.consumer.consumer import Consumer, shares
 from services.consumer.dead_letters import DeadLetters, dead_letter_topic
 from services.consumer.handler import Handler, Role
 from services.consumer.handlers import ROLES, choose_role
-from services.consumer.membership import group_client, remedy
-from services.consumer.offsets import CommitPolicy
+from services.consumer.handling import Handling
+from services.consumer.key_order import KeyOrder
+from services.consumer.membership import group_client
+from services.consumer.origin import Place
 from services.consumer.outputs import Outputs
+from services.consumer.partition import Partition
+from services.consumer.progress import StalledError
+from services.consumer.recovery import Recovery
 from services.consumer.reset_offsets import reset_offsets
 from services.consumer.resolver import Resolver
-from services.consumer.restore import restorer
+from services.consumer.restore import must_agree, nothing, restorer
+from services.consumer.retry import RetryPolicy, places
+from services.consumer.retry_topics import RetryTopics, retry_topics
+from services.consumer.waiting_keys import WaitingKeys
 from tandem import kafka
+from tandem.codec import Decoder
 from tandem.delivery import Delivery
 from tandem.encoding import EventEncoder, codecs_for, registry_for
-from tandem.errors import ExitStatus, SettingsError, StopRequested, TandemError
-from tandem.kafka.diagnosis import describe
+from tandem.errors import ExitStatus, SettingsError
 from tandem.kafka.rights import Right
 from tandem.kafka.topics import Topic, ensure_topics, stream_topics
 from tandem.schemas import STREAMS
+from tandem.schemas.stream import Stream
 from tandem.settings import ConsumerSettings
-from tandem.signals import unless_stopped
 from tandem.stats import ConsumerStats
 
-_POLL_MS = 1000
-_FULL_POLL_MS = 20  # while a partition has enough in hand: it may have room again soon
-_NOWHERE = TopicPartition("", 0)
-_MOST_RECORDS = 500  # of one partition in one go: keeps the loop responsive
-_ERROR_PAUSE = 1.0
-_LOOK_MS = 200  # enough for a fetch that fails to fail again, so that its partition is known
+_MOST_PATIENCE = 10  # times STALL_TIMEOUT, while nothing helps
 
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What this process does: a role, in a group, on topics. `places` has their retry topics, too."""
+
+    name: str
+    role: Role
+    group: str
+    topics: tuple[Topic, ...]
+    places: Mapping[str, Place]
+
+    @classmethod
+    def of(cls, settings: ConsumerSettings) -> Self:
+        """Raises SettingsError where the settings contradict the role."""
+        name = choose_role(settings)
+        role = ROLES[name]
+        known = stream_topics(settings, STREAMS[role.stream])
+        topics = tuple(known[each] for each in role.topics or known)
+        if role.restores is not None and settings.retry_delays:
+            raise SettingsError(
+                f"ROLE={name} handles each partition in order, and RETRY_DELAYS would let records pass others",
+                "Leave RETRY_DELAYS out",
+            )
+        way = places([topic.name for topic in topics], settings.retry_delays)
+        return cls(name, role, settings.group_id or role.group or name, topics, way)
+
+    @property
+    def stream(self) -> Stream:
+        """The stream of the events that it handles."""
+        return STREAMS[self.role.stream]
+
+
 async def serve(settings: ConsumerSettings, stop: asyncio.Event) -> ExitStatus:
     """Consume until `stop` is set, then finish what is in hand, commit and leave the group."""
-    name = choose_role(settings)
-    role = ROLES[name]
-    group = settings.group_id or role.group or name
-    topics = _topics(settings, role)
-    names = [topic.name for topic in topics]
+    job = Job.of(settings)
     clock = asyncio.get_running_loop().time
     stats = ConsumerStats(clock())
-    stream = STREAMS[role.stream]
-    handler = role.create(settings)
+    handler = job.role.create(settings)
     async with AsyncExitStack() as stack:
         stack.callback(lambda: log.info("consumer_stopped", **stats.final(clock())))
-        registry = await stack.enter_async_context(registry_for(settings, [stream, *role.emits], stop))
-        letters = [dead_letter_topic(topic) for topic in topics]
-        await ensure_topics(settings, {Right.READ: topics, Right.WRITE: letters}, stop)
-        if settings.from_beginning or settings.offset is not None:
-            await reset_offsets(settings, names, group, stop)
-        decoder = codecs_for(settings, stream, registry).decoder(stream.event)
-        encoder = await EventEncoder.open(settings, role.emits, registry, stop)
-        restore = await restorer(settings, role, handler, decoder, stop)
+        opening = registry_for(settings, [job.stream, *job.role.emits], stop)
+        registry = await stack.enter_async_context(opening)
+        await _prepare_topics(settings, job, stop)
+        decoder = codecs_for(settings, job.stream, registry).decoder(job.stream.event)
+        encoder = await EventEncoder.open(settings, job.role.emits, registry, stop)
         # Compressed, because what came compressed may be larger than any limit without.
         compressed = partial(kafka.open_producer, settings, compression="gzip")
         delivery = await stack.enter_async_context(Delivery(compressed, stop=stop, drain_seconds=1.0))
-        client = await kafka.connect(settings, partial(group_client, settings, group), stop)
-        stack.push_async_callback(kafka.close, client, _shares(settings.drain_seconds)[2])
-        log.info("consumer_started", role=name, topics=names, group=group)
-        outputs = Outputs(name, encoder, delivery)
-        resolver = Resolver(decoder, handler, outputs, DeadLetters(delivery, group), stats)
-        await Consumer(settings, role, client, resolver, handler, stats).run(names, restore, stop)
+        waiting = WaitingKeys() if settings.retry_keep_order else None
+        handling = Handling(decoder, handler, Outputs(job.name, encoder, delivery), settings.handler_timeout)
+        recovery = _recovery(settings, job, delivery)
+        resolver = Resolver(job.places, job.group, handling, recovery, stats, waiting)
+        begin = partial(
+            Partition,
+            resolve=resolver.resolve,
+            concurrency=settings.concurrency,
+            ordered=job.role.restores is not None,
+        )
+        prepare = await _preparation(settings, job, handler, decoder, waiting, stop)
+        await _consume(settings, job, partial(Consumer, settings, handler, stats), prepare, begin, stop)
     return ExitStatus.DONE
 
 
-def _topics(settings: ConsumerSettings, role: Role) -> list[Topic]:
-    """The topics that a role reads."""
-    topics = stream_topics(settings, STREAMS[role.stream])
-    return [topics[name] for name in role.topics or topics]
+async def _prepare_topics(settings: ConsumerSettings, job: Job, stop: asyncio.Event) -> None:
+    waits = retry_topics(job.topics, settings.retry_delays)
+    letters = [dead_letter_topic(topic) for topic in job.topics]
+    await ensure_topics(settings, {Right.READ: job.topics, Right.WRITE: [*waits, *letters]}, stop)
+    if settings.from_beginning or settings.offset is not None:
+        await reset_offsets(settings, [topic.name for topic in job.topics], job.group, stop)
+    if settings.retry_keep_order:
+        for topic in job.topics:
+            family = [topic.name, *(each for each, at in job.places.items() if at.source == topic.name)]
+            await must_agree(settings, family, "RETRY_KEEP_ORDER keeps it by partition", stop)
 
 
-class Consumer:
-    """Fetches records, has them resolved, commits; statistics and the role's report go on beside it."""
-
-    def __init__(
-        self,
-        settings: ConsumerSettings,
-        role: Role,
-        client: AIOKafkaConsumer,
-        resolver: Resolver,
-        handler: Handler,
-        stats: ConsumerStats,
-    ) -> None:
-        self._settings = settings
-        self._tell = log.info if role.announces else log.debug
-        self._client = client
-        self._resolver = resolver
-        self._handler = handler
-        self._stats = stats
-
-    async def run(self, topics: Sequence[str], prepare: Prepare, stop: asyncio.Event) -> None:
-        policy = CommitPolicy(self._settings.commit_records, self._settings.commit_interval)
-        async with asyncio.TaskGroup() as tasks:
-            held = Assignment(self._client, tasks, prepare, self._resolver.resolve, policy)
-            self._client.subscribe(topics, listener=held)
-            beside = [
-                tasks.create_task(self._commit(held), name="commit"),
-                tasks.create_task(self._statistics(held), name="statistics"),
-            ]
-            with suppress(StopRequested):
-                await unless_stopped(stop, self._poll(held))
-            for task in beside:
-                task.cancel()
-            await self._drain(held)
-
-    async def _poll(self, held: Assignment) -> None:
-        while True:
-            try:
-                await self._fetch(held)
-            except KafkaError as error:
-                if change := remedy(error):
-                    raise SettingsError(f"Kafka refuses this consumer: {describe(error)}", change) from error
-                log.warning("fetch_failed", error=repr(error))
-                await self._fetch_each(held)
-            except Exception as error:  # noqa: BLE001 -- a batch that aiokafka can't read (a header's name, say)
-                log.error("fetch_failed", error=repr(error))
-                await self._fetch_each(held)
-            await asyncio.sleep(0)
-
-    async def _fetch(self, held: Assignment) -> None:
-        """Wait for records and hand them on, from one partition at a time.
-
-        A call that spans partitions loses what it took from the first one when the second one fails; asking for one
-        record waits for all partitions and takes from one.
-        """
-        full = held.full()
-        # To aiokafka no partition means all of them. Asking for one that does not exist keeps the membership alive.
-        wanted = (self._client.assignment() - full or {_NOWHERE}) if full else ()
-        wait_ms = _FULL_POLL_MS if full else _POLL_MS
-        for at, first in (await self._client.getmany(*wanted, timeout_ms=wait_ms, max_records=1)).items():
-            self._dispatch(held, first)
-            for rest in (await self._client.getmany(at, timeout_ms=0, max_records=_MOST_RECORDS)).values():
-                self._dispatch(held, rest)
-
-    async def _fetch_each(self, held: Assignment) -> None:
-        """Ask each partition by itself: one that can't be read stands still, loudly, and does not hide the others."""
-        for at in self._client.assignment() - held.full():
-            try:
-                for records in (await self._client.getmany(at, timeout_ms=_LOOK_MS)).values():
-                    self._dispatch(held, records)
-            except Exception as error:  # noqa: BLE001 -- whatever makes it unreadable
-                log.error("partition_not_readable", topic=at.topic, partition=at.partition, error=repr(error))
-        await asyncio.sleep(_ERROR_PAUSE)
-
-    def _dispatch(self, held: Assignment, records: list[ConsumerRecord[bytes, bytes]]) -> None:
-        first = records[0]
-        self._tell("records_received", count=len(records), topic=first.topic, partition=first.partition)
-        self._stats.consumed += len(records)
-        held.dispatch(records)
-
-    async def _commit(self, held: Assignment) -> None:
-        caught_up = False
-        while True:
-            await asyncio.sleep(min(0.1, self._settings.commit_interval))
-            await held.commit_if_due()
-            if not caught_up and (caught_up := await held.caught_up()):
-                log.info("caught_up", resolved=self._stats.resolved)
-
-    async def _statistics(self, held: Assignment) -> None:
-        clock = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(self._settings.stats_interval)
-            log.info("consumer_statistics", **self._stats.snapshot(clock()), lag=await held.lag())
-            self._report()
-
-    def _report(self) -> None:
-        name, values = self._handler.report()
-        log.info(name, **values)
-
-    async def _drain(self, held: Assignment) -> None:
-        finished = await held.finish(*_shares(self._settings.drain_seconds)[:2])
-        self._report()
-        if not finished:
-            raise TandemError(
-                "Not all records in hand were handled and committed before the drain deadline; they will come again",
-                "Look for the cause in the lines above; raise DRAIN_SECONDS if the handler is slow",
-            )
+def _recovery(settings: ConsumerSettings, job: Job, delivery: Delivery) -> Recovery:
+    return Recovery(
+        RetryPolicy.of(settings),
+        RetryTopics(delivery, job.group, settings.retry_delays),
+        DeadLetters(delivery, job.group, stacktrace=settings.dead_letter_stacktrace),
+    )
 
 
-def _shares(seconds: float) -> tuple[float, float, float]:
-    """Divide the time of a drain: to finish what is in hand, to commit, to leave the group."""
-    reserve = min(5.0, seconds / 5)
-    return seconds - 2 * reserve, reserve, reserve
+async def _preparation(
+    settings: ConsumerSettings,
+    job: Job,
+    handler: Handler,
+    decoder: Decoder,
+    waiting: WaitingKeys | None,
+    stop: asyncio.Event,
+) -> Prepare:
+    """What has to be known before the first record of a partition is handled: nothing, for most roles."""
+    if job.role.restores is not None:
+        return await restorer(settings, job.role, handler, decoder, stop)
+    if waiting is not None:
+        return KeyOrder(settings, job.group, job.places, waiting, stop).restore
+    return nothing
+
+
+async def _consume(
+    settings: ConsumerSettings,
+    job: Job,
+    make: Callable[..., Consumer],
+    prepare: Prepare,
+    begin: Begin,
+    stop: asyncio.Event,
+) -> None:
+    """Join the group and consume; with a new client when one does not get on."""
+    patience: float = settings.stall_timeout
+    while True:
+        client = await kafka.connect(settings, partial(group_client, settings, job.group), stop)
+        log.info("consumer_started", role=job.name, topics=list(job.places), group=job.group)
+        consumer = make(client, announces=job.role.announces, patience=patience)
+        stalled = None
+        try:
+            await consumer.run(list(job.places), prepare, begin, stop)
+        except* StalledError as group:
+            stalled = _first(group)
+        finally:
+            await kafka.close(client, shares(settings.drain_seconds)[2])
+        if stalled is None:
+            return
+        log.error("consumer_restarted", reason=str(stalled))
+        # What did not help may not help the next time.
+        longest = settings.stall_timeout * _MOST_PATIENCE
+        patience = settings.stall_timeout if stalled.ever_got_on else min(patience * 2, longest)
+
+
+def _first(group: ExceptionGroup[StalledError]) -> StalledError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error

@@ -2,6 +2,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.consumer.offsets import CommitPolicy, Mark, Offsets
+from tandem.account import Checkpoint, Resolution, read
+
+
+def place(offsets: Offsets) -> tuple[int, int] | None:
+    """Where to commit now, and how many records are resolved before it."""
+    mark = offsets.committable()
+    return None if mark is None else (mark.offset, mark.checkpoints[-1].resolved)
 
 
 def test_nothing_may_be_committed_before_the_first_record_is_resolved() -> None:
@@ -16,7 +23,7 @@ def test_only_the_unbroken_run_from_the_front_may_be_committed() -> None:
     offsets.fetch([0, 1, 2, 3])
     for offset in (0, 1, 3):
         offsets.resolve(offset)
-    assert offsets.committable() == Mark(2, resolved=2)
+    assert place(offsets) == (2, 2)
 
 
 def test_a_gap_in_the_log_is_not_a_gap_in_the_run() -> None:
@@ -25,14 +32,16 @@ def test_a_gap_in_the_log_is_not_a_gap_in_the_run() -> None:
     offsets.fetch([3, 9, 40])
     for offset in (3, 9, 40):
         offsets.resolve(offset)
-    assert offsets.committable() == Mark(41, resolved=3)
+    assert place(offsets) == (41, 3)
 
 
 def test_what_is_committed_is_not_committed_again() -> None:
     offsets = Offsets()
     offsets.fetch([0])
     offsets.resolve(0)
-    offsets.commit(Mark(1, resolved=1))
+    mark = offsets.committable()
+    assert mark is not None
+    offsets.commit(mark)
     assert offsets.committable() is None
 
 
@@ -45,7 +54,7 @@ def test_what_is_resolved_while_a_commit_is_under_way_waits_for_the_next_one() -
     offsets.resolve(1)
     offsets.commit(mark)
     assert offsets.uncommitted == 1
-    assert offsets.committable() == Mark(2, resolved=2)
+    assert place(offsets) == (2, 2)
 
 
 class OffsetsModel(RuleBasedStateMachine):
@@ -57,7 +66,7 @@ class OffsetsModel(RuleBasedStateMachine):
         self.fetched: list[int] = []
         self.resolved: set[int] = set()
         self.under_way: Mark | None = None
-        self.committed = Mark(-1, 0)
+        self.committed: Mark | None = None
 
     @rule(steps=st.lists(st.integers(1, 3), min_size=1, max_size=5))
     def fetch(self, steps: list[int]) -> None:
@@ -78,7 +87,8 @@ class OffsetsModel(RuleBasedStateMachine):
     @rule()
     def begin_a_commit(self) -> None:
         self.under_way = self.offsets.committable()
-        assert self.under_way is None or self.under_way.offset > self.committed.offset, "never backwards"
+        if self.under_way is not None and self.committed is not None:
+            assert self.under_way.offset > self.committed.offset, "never backwards"
 
     @precondition(lambda self: self.under_way is not None)
     @rule()
@@ -94,14 +104,11 @@ class OffsetsModel(RuleBasedStateMachine):
             if offset not in self.resolved:
                 break
             run.append(offset)
-        expected = run[-1] + 1 if run else next(iter(self.fetched), None)
-        assert self.offsets.next == expected
         assert self.offsets.in_hand == len(self.fetched) - len(run)
-        assert self.offsets.uncommitted == len(run) - self.committed.resolved
-        mark = self.offsets.committable()
-        assert mark == (
-            Mark(expected, len(run)) if expected is not None and self.offsets.uncommitted else None
-        )
+        assert self.offsets.open == len(self.fetched) - len(self.resolved)
+        committed = 0 if self.committed is None else self.committed.checkpoints[-1].resolved
+        assert self.offsets.uncommitted == len(run) - committed
+        assert place(self.offsets) == ((run[-1] + 1, len(run)) if self.offsets.uncommitted else None)
 
 
 TestOffsetsModel = OffsetsModel.TestCase
@@ -113,3 +120,30 @@ def test_a_commit_is_due_after_enough_records_or_enough_time() -> None:
     assert policy.due(1, since=0, now=5)
     assert not policy.due(99, since=0, now=4.9)
     assert not policy.due(0, since=0, now=1000), "there is nothing to commit"
+
+
+def test_an_account_goes_on_where_the_last_commit_left_it() -> None:
+    first, second = Offsets(), Offsets()
+    first.fetch([0, 1])
+    first.resolve(0, identity=7)
+    first.resolve(1, 8, Resolution.DEAD_LETTERED)
+    mark = first.committable()
+    assert mark is not None
+    second.fetch([2])
+    second.begin(read(mark.metadata, mark.offset))
+    assert second.uncommitted == 0
+    second.resolve(2, 9, Resolution.DEFERRED)
+    again = second.committable()
+    assert again is not None
+    assert again.checkpoints[-1] == Checkpoint(3, resolved=3, dead=1, deferred=1, digest=24)
+    assert again.checkpoints[0] == Checkpoint(0)
+
+
+def test_what_the_log_has_lost_is_in_the_account() -> None:
+    offsets = Offsets()
+    offsets.fetch([100])
+    offsets.begin([Checkpoint(40, resolved=40)], expired=60)
+    offsets.resolve(100)
+    mark = offsets.committable()
+    assert mark is not None
+    assert mark.checkpoints[-1] == Checkpoint(101, resolved=41, expired=60)

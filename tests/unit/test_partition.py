@@ -5,23 +5,30 @@ import time
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from services.consumer.partition import Partition
+from services.consumer.backlog import Message
+from services.consumer.partition import Again, Partition
+from services.consumer.retry import Failures
+from tandem.account import Resolution
 
 AT = TopicPartition("orders", 0)
 
 
-def records(count: int) -> list[ConsumerRecord[bytes, bytes]]:
-    return [ConsumerRecord("orders", 0, offset, 0, 0, b"k", b"v", None, 1, 1, ()) for offset in range(count)]
+def records(count: int, keys: str = "k") -> list[Message]:
+    return [
+        ConsumerRecord("orders", 0, offset, 0, 0, keys[offset % len(keys)].encode(), b"v", None, 1, 1, ())
+        for offset in range(count)
+    ]
 
 
 async def test_records_are_resolved_in_order() -> None:
     seen: list[int] = []
 
-    async def resolve(record: ConsumerRecord[bytes, bytes]) -> None:
+    async def resolve(record: Message, _: Failures | None) -> Resolution:
         await asyncio.sleep(0)
         seen.append(record.offset)
         if len(seen) == 20:
             partition.finish()
+        return Resolution.HANDLED
 
     partition = Partition(AT, 1, resolve)
     partition.add(records(10))
@@ -34,8 +41,9 @@ async def test_records_are_resolved_in_order() -> None:
 async def test_a_handler_that_never_waits_leaves_room_for_others() -> None:
     """Else a slow one would hold up heartbeats, and a signal, for a whole batch."""
 
-    async def resolve(_: ConsumerRecord[bytes, bytes]) -> None:
+    async def resolve(*_: object) -> Resolution:
         time.sleep(0.005)  # noqa: ASYNC251 -- a handler that blocks is what this is about
+        return Resolution.HANDLED
 
     partition = Partition(AT, 1, resolve)
     partition.add(records(500))
@@ -50,9 +58,10 @@ async def test_finishing_leaves_the_rest_unresolved() -> None:
     in_hand = asyncio.Event()
     go_on = asyncio.Event()
 
-    async def resolve(_: ConsumerRecord[bytes, bytes]) -> None:
+    async def resolve(*_: object) -> Resolution:
         in_hand.set()
         await go_on.wait()
+        return Resolution.HANDLED
 
     partition = Partition(AT, 1, resolve)
     partition.add(records(3))
@@ -64,3 +73,75 @@ async def test_finishing_leaves_the_rest_unresolved() -> None:
     mark = partition.offsets.committable()
     assert mark is not None
     assert mark.offset == 1
+
+
+async def test_what_waits_for_another_try_holds_back_only_its_key() -> None:
+    seen: list[int] = []
+
+    async def resolve(record: Message, failures: Failures | None) -> Resolution | Again:
+        if record.offset == 0 and failures is None:
+            return Again(asyncio.get_running_loop().time() + 0.05, Failures(1, 1, 0.0, 0))
+        seen.append(record.offset)
+        if len(seen) == 6:
+            partition.finish()
+        return Resolution.HANDLED
+
+    partition = Partition(AT, 1, resolve)
+    partition.add(records(6, keys="ab"))
+    await partition.run()
+    assert seen == [1, 3, 5, 0, 2, 4]
+
+
+async def test_nothing_is_committed_past_a_record_that_waits() -> None:
+    async def resolve(record: Message, _: Failures | None) -> Resolution | Again:
+        if record.offset == 2:
+            return Again(asyncio.get_running_loop().time() + 60, None)
+        if record.offset == 4:
+            partition.finish()
+        return Resolution.HANDLED
+
+    partition = Partition(AT, 1, resolve)
+    partition.add(records(6, keys="abcdef"))
+    await partition.run()
+    mark = partition.offsets.committable()
+    assert mark is not None
+    assert mark.offset == 2
+
+
+async def test_several_keys_are_worked_on_at_the_same_time() -> None:
+    """As many as the concurrency says, and one record of each key."""
+    under_way: list[bytes] = []
+    most = 0
+
+    async def resolve(record: Message, _: Failures | None) -> Resolution:
+        nonlocal most
+        assert record.key not in under_way
+        under_way.append(record.key or b"")
+        most = max(most, len(under_way))
+        await asyncio.sleep(0.001)
+        under_way.remove(record.key or b"")
+        if partition.offsets.open == 1:
+            partition.finish()
+        return Resolution.HANDLED
+
+    partition = Partition(AT, 1, resolve, concurrency=3)
+    partition.add(records(40, keys="abcde"))
+    await partition.run()
+    assert most == 3
+
+
+async def test_an_ordered_partition_waits_with_its_record() -> None:
+    seen: list[int] = []
+
+    async def resolve(record: Message, failures: Failures | None) -> Resolution | Again:
+        if record.offset == 1 and failures is None:
+            return Again(asyncio.get_running_loop().time() + 0.02, Failures(1, 1, 0.0, 0))
+        seen.append(record.offset)
+        if len(seen) == 4:
+            partition.finish()
+        return Resolution.HANDLED
+
+    partition = Partition(AT, 1, resolve, concurrency=8, ordered=True)
+    partition.add(records(4, keys="abcd"))
+    await partition.run()
+    assert seen == [0, 1, 2, 3]
