@@ -31,7 +31,7 @@ class Duration(float):
         return cls(seconds)
 
     def __str__(self) -> str:
-        return f"{self * 1000:g}ms" if self < 1 else f"{float(self):g}s"
+        return f"{self * 1000:g}ms" if self < 1 else f"{float(self):.10g}s"
 
 
 @dataclass(frozen=True, slots=True)

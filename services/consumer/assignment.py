@@ -1,7 +1,7 @@
 """The partitions that this consumer holds: given and taken by rebalances, committed together."""
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -15,19 +15,22 @@ from services.consumer.committed import last_account
 from services.consumer.offsets import CommitPolicy
 from services.consumer.partition import Partition
 from tandem.errors import StopRequested
+from tandem.signals import unless_stopped
 
-_COMMIT_SECONDS = 5.0  # aiokafka's commit() has no time-out of its own
-# To finish and to commit before a partition is given up. Both, and a heartbeat before them, fit into REBALANCE_SECONDS.
-_REVOKE_SECONDS, _REVOKE_COMMIT_SECONDS = 4.0, 3.0
+# aiokafka's commit() has no time-out of its own, and goes on in the next generation: so a rebalance must wait for as long.
+_COMMIT_SECONDS = 3.0
+# To finish before a partition is given up; that, a commit and a heartbeat before them fit into REBALANCE_SECONDS.
+_REVOKE_SECONDS = 4.0
 REBALANCE_SECONDS = 12.0
 _POSITION_SECONDS = 0.5
 _ENDS_SECONDS = 5.0
 _CLEAN_UP_SECONDS = 0.5  # for a handler that is cancelled
+_TWIN_SECONDS = 5.0  # until this process has ended, and does not join again
 
 log = structlog.get_logger()
 
-# What has to be done before the first record of a partition is resolved; the number tells one assignment from the next.
-Prepare = Callable[[TopicPartition, int], Awaitable[None]]
+# What has to be done before the first record of a partition is resolved; the object tells one assignment from every other.
+Prepare = Callable[[TopicPartition, object], Awaitable[None]]
 Begin = Callable[[TopicPartition, int], Partition]
 
 
@@ -41,18 +44,21 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         prepare: Prepare,
         begin: Begin,
         policy: CommitPolicy,
+        twin_seconds: float = 0.0,
     ) -> None:
         self._client = client
         self._tasks = tasks
         self._prepare = prepare
         self._begin = begin
         self._policy = policy
+        self._twin_seconds = twin_seconds
         self._held: dict[TopicPartition, tuple[Partition, asyncio.Task[None]]] = {}
         self._releasing = asyncio.Lock()
+        self._hurry = asyncio.Event()
         self._committing = asyncio.Lock()
         self._last_commit = asyncio.get_running_loop().time()
-        self._assignments = 0
-        self._lost: list[float] = []  # when the membership was lost
+        self._round = object()  # one assignment, whichever client it is of
+        self._lost: deque[float] = deque(maxlen=2)  # when the membership was lost
 
     def dispatch(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """Give records of one partition to its task.
@@ -61,28 +67,30 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         of an old one after on_partitions_revoked: so the first record, not the callback, makes the Partition.
         """
         at = TopicPartition(records[0].topic, records[0].partition)
+        if at in self._held and records[0].offset <= self._held[at][0].offsets.latest:
+            log.error("topic_begins_anew", topic=at.topic, partition=at.partition, offset=records[0].offset)
+            self._held.pop(at)[0].finish()  # the topic was deleted and is there again: another log
         if at not in self._held:
             partition = self._begin(at, self._generation)
-            task = self._tasks.create_task(self._run(partition), name=f"resolve {at.topic}/{at.partition}")
+            running = self._run(partition, self._round)
+            task = self._tasks.create_task(running, name=f"resolve {at.topic}/{at.partition}")
             self._held[at] = partition, task
         self._held[at][0].add(records)
 
-    async def _run(self, partition: Partition) -> None:
-        with suppress(StopRequested):  # out of a wait, for its state or a schema: what is in hand comes again
-            await self._prepare(partition.at, self._assignments)
-            first = partition.offsets.next
-            assert first is not None  # noqa: S101 -- it is made for a record
-            partition.offsets.begin(*await last_account(self._client, partition.at, first))
+    async def _run(self, partition: Partition, assignment: object) -> None:
+        with suppress(StopRequested):  # out of the wait for its state: what is in hand comes again
+            await unless_stopped(partition.finishing, self._start(partition, assignment))
             await partition.run()
+
+    async def _start(self, partition: Partition, assignment: object) -> None:
+        await self._prepare(partition.at, assignment)
+        first = partition.offsets.next
+        assert first is not None  # noqa: S101 -- it is made for a record
+        partition.offsets.begin(*await last_account(self._client, partition.at, first))
 
     def full(self) -> set[TopicPartition]:
         """Partitions that have enough in hand."""
         return {at for at, (held, _) in self._held.items() if held.full}
-
-    @property
-    def busy(self) -> bool:
-        """Whether anything is in hand."""
-        return any(held.offsets.in_hand for held, _ in self._held.values())
 
     async def lag(self) -> int:
         """How far the partitions of the assignment are behind their ends, in offsets, as far as that is known."""
@@ -90,14 +98,21 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
             [behind for at in self._client.assignment() if (behind := await self._behind(at)) is not None]
         )
 
-    async def fresh_lag(self) -> int:
-        """The same, asked of the brokers; 0 when they don't answer: then it is not the client that is at fault."""
+    async def unfetched(self) -> int:
+        """The lag of the partitions of which nothing is in hand, asked of the brokers.
+
+        0 when they don't answer: then it is not the client that is at fault.
+        """
+        idle = [at for at in self._client.assignment() if not self._in_hand(at)]
         lag = 0
         with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(_ENDS_SECONDS):
-                for at, end in (await self._client.end_offsets(list(self._client.assignment()))).items():
-                    lag += max(0, end - (await self._following(at) or 0))
+                for at, end in (await self._client.end_offsets(idle)).items():
+                    lag += 0 if self._in_hand(at) else max(0, end - (await self._following(at) or 0))
         return lag
+
+    def _in_hand(self, at: TopicPartition) -> int:
+        return self._held[at][0].offsets.in_hand if at in self._held else 0
 
     async def caught_up(self) -> bool:
         """Say whether every partition of the assignment is resolved up to its end."""
@@ -109,15 +124,16 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         With nothing in hand it is where to fetch next that counts: it is beyond the marks of transactions, of which the
         last record tells nothing.
         """
-        end, following = self._client.highwater(at), await self._following(at)
+        following = await self._following(at)
+        # A rebalance may have taken it meanwhile.
+        end = self._client.highwater(at) if at in self._client.assignment() else None
         return None if end is None or following is None else max(0, end - following)
 
     async def _following(self, at: TopicPartition) -> int | None:
-        if at in self._held and self._held[at][0].offsets.in_hand:
+        if self._in_hand(at):
             return self._held[at][0].offsets.next
-        with suppress(
-            IllegalStateError, TimeoutError
-        ):  # a rebalance has just taken it, or it has no place yet
+        # A rebalance has just taken it, or it has no place yet.
+        with suppress(IllegalStateError, TimeoutError):
             async with asyncio.timeout(_POSITION_SECONDS):
                 return int(await self._client.position(at))
         return None
@@ -135,22 +151,27 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Finish and commit, or abandon, before another consumer gets the partitions."""
-        self._assignments += 1
+        self._round = object()
         if self._generation < 0:
             self._lost.append(asyncio.get_running_loop().time())
+        if self._releasing.locked():
+            self._hurry.set()  # a drain may take longer than the group waits
         if revoked:
-            finished = await self._release(revoked, _REVOKE_SECONDS, _REVOKE_COMMIT_SECONDS)
+            finished = await self._release(revoked, _REVOKE_SECONDS, _COMMIT_SECONDS)
             log.info("partitions_revoked", **_numbers(revoked), finished=finished)
+        if self.has_twin:
+            await asyncio.sleep(_TWIN_SECONDS)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         log.info("partitions_assigned", **_numbers(assigned))
 
-    def lost_twice_within(self, seconds: float) -> bool:
-        """Whether the group took the membership away two times in so short a time.
+    @property
+    def has_twin(self) -> bool:
+        """Whether the group took a static membership away two times within its session time-out, `twin_seconds`.
 
-        A consumer that was silent loses it at most once in a session time-out. So another one must be there under its name.
+        A consumer that was silent loses it at most once in that time. So another one must be there under its name.
         """
-        return len(self._lost) > 1 and self._lost[-1] - self._lost[-2] < seconds
+        return len(self._lost) > 1 and self._lost[1] - self._lost[0] < self._twin_seconds
 
     @property
     def _generation(self) -> int:
@@ -164,7 +185,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
             released = [self._held.pop(at) for at in partitions if at in self._held]
             for held, _ in released:
                 held.finish()
-            finished = await _end([task for _, task in released], seconds)
+            finished = await _end([task for _, task in released], seconds, self._hurry)
             committed = await self._commit([held for held, _ in released], commit_seconds)
             return finished and committed
 
@@ -190,11 +211,17 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         return len(mine) == len(partitions)
 
 
-async def _end(tasks: Collection[asyncio.Task[None]], seconds: float) -> bool:
-    """Wait for tasks to end by themselves; cancel those that are late. Say whether all ended well."""
+async def _end(tasks: Collection[asyncio.Task[None]], seconds: float, hurry: asyncio.Event) -> bool:
+    """Wait for tasks to end by themselves; cancel those that are late. Say whether all ended well.
+
+    When `hurry` is set, there is only as much time as for a rebalance.
+    """
     if not tasks:
         return True
-    _, late = await asyncio.wait(tasks, timeout=seconds)
+    try:
+        _, late = await unless_stopped(hurry, asyncio.wait(tasks, timeout=seconds))
+    except StopRequested:
+        _, late = await asyncio.wait(tasks, timeout=min(seconds, _REVOKE_SECONDS))
     for task in late:
         task.cancel()
     if late:

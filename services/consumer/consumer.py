@@ -13,7 +13,7 @@ from services.consumer.backlog import Message
 from services.consumer.handler import Handler
 from services.consumer.membership import remedy
 from services.consumer.offsets import CommitPolicy
-from services.consumer.progress import Progress, StalledError, dead_tasks
+from services.consumer.watch import Watch
 from tandem.errors import SettingsError, StopRequested, TandemError
 from tandem.kafka.diagnosis import describe
 from tandem.settings import ConsumerSettings
@@ -26,7 +26,6 @@ _NOWHERE = TopicPartition("", 0)
 _MOST_RECORDS = 500  # of one partition in one go: keeps the loop responsive
 _ERROR_PAUSE = 1.0
 _LOOK_MS = 200  # enough for a fetch that fails to fail again, so that its partition is known
-_WATCH_PAUSE = 1.0
 
 log = structlog.get_logger()
 
@@ -61,12 +60,15 @@ class Consumer:
         """
         policy = CommitPolicy(self._settings.commit_records, self._settings.commit_interval)
         async with asyncio.TaskGroup() as tasks:
-            held = Assignment(self._client, tasks, prepare, begin, policy)
+            static = self._settings.group_instance_id is not None
+            twin_seconds = self._settings.session_timeout if static else 0.0
+            held = Assignment(self._client, tasks, prepare, begin, policy, twin_seconds)
             self._client.subscribe(topics, listener=held)
+            watch = Watch(self._settings, self._client, self._stats, self._patience)
             beside = [
                 tasks.create_task(self._commit(held), name="commit"),
                 tasks.create_task(self._statistics(held), name="statistics"),
-                tasks.create_task(self._watch(held), name="watch progress"),
+                tasks.create_task(watch.run(topics, held), name="watch progress"),
             ]
             with suppress(StopRequested):
                 await unless_stopped(stop, self._poll(held))
@@ -126,28 +128,6 @@ class Consumer:
             await held.commit_if_due()
             if not caught_up and (caught_up := await held.caught_up()):
                 log.info("caught_up", resolved=self._stats.resolved)
-
-    async def _watch(self, held: Assignment) -> None:
-        clock = asyncio.get_running_loop().time
-        progress = Progress(self._patience, self._stats.resolved, clock())
-        while True:
-            await asyncio.sleep(_WATCH_PAUSE)
-            if self._settings.group_instance_id and held.lost_twice_within(self._settings.session_timeout):
-                raise SettingsError(
-                    f"Another consumer is in the group as GROUP_INSTANCE_ID={self._settings.group_instance_id}",
-                    "Give each process a name of its own, and keep it over restarts",
-                )
-            if reason := await self._stalled(progress, held, clock()):
-                raise StalledError(reason, ever_got_on=progress.ever)
-
-    async def _stalled(self, progress: Progress, held: Assignment, now: float) -> str | None:
-        if dead := ", ".join(dead_tasks(self._client)):
-            return f"a task of the client has died: {dead}"
-        busy = held.busy
-        lag = 0 if busy else await held.fresh_lag()
-        if progress.stalled(self._stats.resolved, busy=busy, lag=lag, now=now):
-            return f"nothing has come for {self._patience:g} s, but {lag} records are there"
-        return None
 
     async def _statistics(self, held: Assignment) -> None:
         clock = asyncio.get_running_loop().time

@@ -1,9 +1,6 @@
 """Dead letters: a record that can't be resolved is set aside for good, with the reason."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import structlog
 
@@ -16,7 +13,6 @@ from tandem.kafka.topics import Topic
 from tandem.records import Record
 
 log = structlog.get_logger()
-
 
 # Dead letters stay until someone has looked at them, and hold any record, whatever its time, with our headers on top.
 _CONFIGS = {
@@ -68,7 +64,7 @@ class DeadLetters:
         where = {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
         partitions = await self._delivery.partitions(_name(origin.home))
         letter = dead_letter(record, origin, self._group, failure, partitions, stacktrace=self._stacktrace)
-        await acknowledged(self._delivery, letter, partial(_complain, letter.topic, where))
+        await acknowledged(self._delivery, letter, "dead_letter_not_written", **where)
         log.warning(
             "dead_lettered",
             **where,
@@ -76,13 +72,3 @@ class DeadLetters:
             attempts=failure.attempts,
             reason=error_text(failure.error),
         )
-
-
-def _complain(topic: str, where: Mapping[str, Any], error: str | None, delay: float) -> None:
-    log.error(
-        "dead_letter_not_written",
-        **where,
-        error=error,
-        remedy=f"{topic} must take it: its rights, max.message.bytes, message.timestamp.after.max.ms",
-        retry_in=f"{delay:g}s",
-    )

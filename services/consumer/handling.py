@@ -12,6 +12,7 @@ from services.consumer.handler import Emitted, Handler, Source
 from services.consumer.outputs import Outputs
 from tandem.codec import Decoder
 from tandem.encoding import decode_event
+from tandem.errors import StopRequested
 from tandem.records import Record
 
 
@@ -34,7 +35,10 @@ class Handling:
         self._timeout = timeout
 
     async def handle(self, record: Message, source: Source) -> None:
-        """Return when the record's event is handled and what follows from it acknowledged. Raises FailedError."""
+        """Return when the record's event is handled and what follows from it acknowledged.
+
+        Raises FailedError; StopRequested when the service is asked to stop while the schema is not known.
+        """
         if emitted := await self._handled(record, source):
             await self._outputs.send(emitted)
 
@@ -45,7 +49,9 @@ class Handling:
             stage = "handle"
             events = await self._events(event, source)
             stage = "emit"
-            return self._outputs.encode(record, events) if events else ()
+            return self._outputs.encode(record, source, events) if events else ()
+        except StopRequested:
+            raise
         except Exception as error:
             raise FailedError(stage, error) from error
 

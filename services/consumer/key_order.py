@@ -34,17 +34,17 @@ class KeyOrder:
         self._places = places
         self._waiting = waiting
         self._stop = stop
-        self._known: dict[Family, int] = {}  # the assignment of which it is known
+        self._known: dict[Family, object] = {}  # the assignment of which it is known
         self._reading: defaultdict[Family, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def restore(self, at: TopicPartition, assignment: int) -> None:
+    async def restore(self, at: TopicPartition, assignment: object) -> None:
         """Return when the waiting keys of the partition's family are known as of this assignment.
 
         Raises what `kafka.using` raises; StopRequested when the service is asked to stop meanwhile.
         """
         family = Family(self._places[at.topic].source, at.partition)
         async with self._reading[family]:
-            if self._known.get(family) == assignment:
+            if self._known.get(family) is assignment:
                 return
             make = partial(
                 AIOKafkaConsumer,

@@ -32,6 +32,7 @@ class Offsets:
     """
 
     def __init__(self) -> None:
+        self.latest = -1  # of those fetched
         self._open: deque[int] = deque()
         self._ahead: dict[int, tuple[int, Resolution]] = {}  # resolved, but not yet part of the run
         self._account: Account | None = None
@@ -72,6 +73,8 @@ class Offsets:
     def fetch(self, offsets: Iterable[int]) -> None:
         """Take note of fetched records, in the order of the log."""
         self._open.extend(offsets)
+        if self._open:
+            self.latest = max(self.latest, self._open[-1])
 
     def resolve(self, offset: int, identity: int = 0, how: Resolution = Resolution.HANDLED) -> None:
         """Take note that a record, known by its `account.identity`, is resolved, and how."""

@@ -5,6 +5,7 @@ What waits in one partition, for a handler or for the dead-letter topic, holds u
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
@@ -13,17 +14,16 @@ from services.consumer.backlog import Backlog, Message
 from services.consumer.offsets import Offsets
 from services.consumer.retry import Failures
 from tandem.account import Resolution, identity
+from tandem.errors import StopRequested
 from tandem.headers import EVENT_ID, find
 
 # Of one partition; beyond any of them, no more is fetched of it before some of it is resolved.
 _MOST_OPEN = 5000
 _MOST_BYTES = 16 * 1024 * 1024
-_MOST_IN_HAND = (
-    100_000  # with those that are resolved, but not all before them: what comes again after a crash
-)
-_LONGEST_TURN = (
-    0.02  # seconds; then a handler that never waits lets heartbeats, commits and signals have theirs
-)
+# With those that are resolved, but not all before them: what comes again after a crash.
+_MOST_IN_HAND = 100_000
+# Seconds; then a handler that never waits lets heartbeats, commits and signals have theirs.
+_LONGEST_TURN = 0.02
 
 
 class Again(NamedTuple):
@@ -61,7 +61,7 @@ class Partition:
         self._backlog = Backlog(ordered=ordered, alone=self._workers == 1)
         self._failures: dict[int, Failures | None] = {}
         self._news = asyncio.Event()
-        self._finishing = False
+        self.finishing = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
 
     @property
@@ -79,7 +79,7 @@ class Partition:
 
     def finish(self) -> None:
         """Resolve no more than what is being worked on, then end."""
-        self._finishing = True
+        self.finishing.set()
         self._news.set()
 
     async def run(self) -> None:
@@ -91,8 +91,12 @@ class Partition:
             await self._work()
 
     async def _work(self) -> None:
+        with suppress(StopRequested):  # out of a wait for a schema: the record comes again
+            await self._resolve_all()
+
+    async def _resolve_all(self) -> None:
         turn_ends = self._clock() + _LONGEST_TURN
-        while not self._finishing:
+        while not self.finishing.is_set():
             if (now := self._clock()) > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = self._clock() + _LONGEST_TURN

@@ -1,20 +1,4 @@
-"""Whether a consumer gets on: aiokafka's tasks may die, or stop to fetch, while everything looks well."""
-
-import asyncio
-from collections.abc import Iterator
-
-from aiokafka import AIOKafkaConsumer
-
-
-class StalledError(Exception):
-    """Raised when a consumer does not get on, and a new client may help. Ends no program.
-
-    `ever_got_on`: it did for a while.
-    """
-
-    def __init__(self, reason: str, *, ever_got_on: bool) -> None:
-        super().__init__(reason)
-        self.ever_got_on = ever_got_on
+"""Whether a consumer gets on. Pure: time comes in as an argument."""
 
 
 class Progress:
@@ -26,19 +10,9 @@ class Progress:
         self._resolved = resolved
         self._since = now
 
-    def stalled(self, resolved: int, *, busy: bool, lag: int, now: float) -> bool:
-        """Whether it is time for a new client. `busy`: there are records in hand, so that it is not for want of them."""
+    def stalled(self, resolved: int, *, lag: int, now: float) -> bool:
+        """Whether it is time for a new client. `lag` is that of partitions of which nothing is in hand."""
         self.ever |= resolved != self._resolved
-        if resolved != self._resolved or busy or lag <= 0:
+        if resolved != self._resolved or lag <= 0:
             self._resolved, self._since = resolved, now
         return now - self._since >= self._patience
-
-
-def dead_tasks(client: AIOKafkaConsumer) -> Iterator[str]:
-    """The tasks of a started client that have ended, by what they are for. There is no public way to know."""
-    tasks: dict[str, asyncio.Task[None] | None] = {
-        "metadata": client._client._sync_task,  # noqa: SLF001
-        "group": client._coordinator._coordination_task,  # noqa: SLF001
-        "fetch": client._fetcher._fetch_task,  # noqa: SLF001
-    }
-    return (name for name, task in tasks.items() if task is not None and task.done())

@@ -1,11 +1,12 @@
-"""Starting somewhere else: moves what a group has committed, before it is joined.
+"""Where a group starts: moves what it has committed, or commits a first place, before it is joined.
 
 The same as `kafka-consumer-groups.sh --reset-offsets`, and like it only while nobody is in the group: so it holds for
 all of the group's consumers, and a later rebalance can't repeat it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -44,6 +45,33 @@ async def reset_offsets(
             f"The offsets of group {group} could not be moved within {longest:g} s",
             "Look into the broker's log",
         ) from None
+
+
+async def commit_starts(
+    settings: ConsumerSettings, starts: Mapping[str, str], group: str, stop: asyncio.Event
+) -> None:
+    """Commit where a group begins in each topic, `beginning` or `end`, in the partitions where it has committed nothing.
+
+    Else a start at the end would be decided anew after a crash before the first commit, and what came meanwhile skipped; and what
+    waits in a retry topic is never to be skipped. Others that are in the group already have done so.
+    """
+    if starts:
+        make = partial(
+            AIOKafkaConsumer, **kafka.client_arguments(settings), group_id=group, enable_auto_commit=False
+        )
+        await kafka.using(settings, make, stop, partial(_commit_starts, starts=starts))
+
+
+async def _commit_starts(client: AIOKafkaConsumer, starts: Mapping[str, str]) -> None:
+    partitions = await _partitions(client, list(starts))
+    client.assign(partitions)
+    offsets: dict[TopicPartition, int] = {}
+    for at in partitions:
+        if await client.committed(at) is None:
+            offsets |= await _offsets(client, [at], starts[at.topic])
+    if offsets:
+        with suppress(CommitFailedError):
+            await client.commit(offsets)
 
 
 async def _move(

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 Headers = Mapping[str, bytes]
 
+_LEAVES = frozenset({Resolution.HANDLED, Resolution.DEAD_LETTERED, Resolution.DEFERRED})
+
 
 class Resolver:
     """Resolves the records of a job's topics.
@@ -51,38 +53,31 @@ class Resolver:
         """Resolve a record, or say when to try again. `failures`: what came with the last Again."""
         headers = dict(record.headers)
         place = self._places[record.topic]
-        if headers.get(GROUP, self._group) != self._group:
+        if (headers.get(GROUP) or self._group) != self._group:
             how: Resolution | Again = Resolution.NOT_OURS
         elif place.level and failures is None and (again := _not_due(record, headers, place)):
             return again
-        elif (level := self._behind(record, place)) is not None:
-            how = await self._recovery.follow(record, find_origin(record, headers, place), level)
-            self._moved(record, place, level)
         else:
             how = await self._try(record, headers, place, failures)
         self._count(headers, how)
+        if self._waiting is not None and place.level and how in _LEAVES and record.key is not None:
+            self._waiting.leave(Family(place.source, record.partition), record.key, place.level)
         return how
 
     async def _try(
         self, record: Message, headers: Headers, place: Place, failures: Failures | None
     ) -> Resolution | Again:
+        if self._waiting is not None and (level := self._behind(self._waiting, record, place)) is not None:
+            return await self._recovery.follow(record, find_origin(record, headers, place), level)
         try:
             await self._handling.handle(record, _source(record, headers, place))
         except FailedError as failed:
             origin = find_origin(record, headers, place)
-            how = await self._recovery.recover(record, origin, place.level, failed, failures)
-        else:
-            how = Resolution.HANDLED
-            self._log.debug(
-                "handled",
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                key=record.key,
-            )
-        if isinstance(how, Resolution):
-            self._moved(record, place, place.level + 1 if how is Resolution.DEFERRED else 0)
-        return how
+            return await self._recovery.recover(record, origin, place.level, failed, failures)
+        self._log.debug(
+            "handled", topic=record.topic, partition=record.partition, offset=record.offset, key=record.key
+        )
+        return Resolution.HANDLED
 
     def _count(self, headers: Headers, how: Resolution | Again) -> None:
         if isinstance(how, Again):
@@ -92,21 +87,11 @@ class Resolver:
         if (label := headers.get(FAULT)) is not None:
             self._stats.score(label, how)
 
-    def _behind(self, record: Message, place: Place) -> int | None:
+    def _behind(self, waiting: WaitingKeys, record: Message, place: Place) -> int | None:
         """The level on which an earlier record of the same key waits."""
-        if self._waiting is None or record.key is None:
+        if record.key is None:
             return None
-        return self._waiting.behind(Family(place.source, record.partition), record.key, place.level)
-
-    def _moved(self, record: Message, place: Place, level: int) -> None:
-        """The record has left its place, for that level or, if it is 0, for good."""
-        if self._waiting is None or record.key is None:
-            return
-        family = Family(place.source, record.partition)
-        if place.level:
-            self._waiting.leave(family, record.key, place.level)
-        if level:
-            self._waiting.enter(family, record.key, level)
+        return waiting.behind(Family(place.source, record.partition), record.key, place.level)
 
 
 def _source(record: Message, headers: Headers, place: Place) -> Source:

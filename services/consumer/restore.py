@@ -41,7 +41,7 @@ async def restorer(
     return Restorer(settings, topics[role.restores].name, decoder, handler, stop).restore
 
 
-async def nothing(_: TopicPartition, __: int) -> None:
+async def nothing(_: TopicPartition, __: object) -> None:
     """Prepare a partition of a role that keeps no state."""
 
 
@@ -76,7 +76,7 @@ class Restorer:
         self._handler = handler
         self._stop = stop
 
-    async def restore(self, at: TopicPartition, _: int) -> None:
+    async def restore(self, at: TopicPartition, _: object) -> None:
         """Return when the handler knows everything that the partition of its topic holds now, and nothing else of it.
 
         Raises what `kafka.using` raises; StopRequested when the service is asked to stop meanwhile.

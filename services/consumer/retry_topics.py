@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import structlog
 
@@ -11,6 +10,7 @@ from services.consumer.backlog import Message
 from services.consumer.origin import Origin
 from services.consumer.retry import retry_topic
 from services.consumer.set_aside import Failure, error_text, reason_headers
+from services.consumer.waiting_keys import Family, WaitingKeys
 from tandem.delivery import Delivery
 from tandem.durations import Duration
 from tandem.headers import DEAD_LETTER, GROUP
@@ -46,19 +46,28 @@ def deferred(
 
 
 class RetryTopics:
-    """Writes records into retry topics, each acknowledged before it counts as resolved where it was."""
+    """Writes records into retry topics, each acknowledged before it counts as resolved where it was.
 
-    def __init__(self, delivery: Delivery, group: str, delays: Sequence[Duration]) -> None:
+    `waiting` hears of each before it is written: what is there to be read must be known.
+    """
+
+    def __init__(
+        self, delivery: Delivery, group: str, delays: Sequence[Duration], waiting: WaitingKeys | None = None
+    ) -> None:
         self._delivery = delivery
         self._group = group
         self._delays = delays
+        self._waiting = waiting
 
     async def put(self, record: Message, origin: Origin, failure: Failure, level: int) -> None:
         """Let the record wait in the retry topic of that level. Returns only when Kafka has it."""
         topic = retry_topic(origin.home, self._delays[level - 1])
         partitions = await self._delivery.partitions(topic)
-        waiting = deferred(record, origin, self._group, failure, topic, origin.partition % partitions)
-        await acknowledged(self._delivery, waiting, partial(_complain, topic))
+        partition = record.partition % partitions
+        waiting = deferred(record, origin, self._group, failure, topic, partition)
+        if self._waiting is not None and record.key is not None:
+            self._waiting.enter(Family(origin.home, record.partition), record.key, level)
+        await acknowledged(self._delivery, waiting, "retry_not_written")
         log.info(
             "retry_deferred",
             topic=origin.topic,
@@ -68,13 +77,3 @@ class RetryTopics:
             attempts=failure.attempts,
             reason=error_text(failure.error),
         )
-
-
-def _complain(topic: str, error: str | None, delay: float) -> None:
-    log.error(
-        "retry_not_written",
-        topic=topic,
-        error=error,
-        remedy="The topic must take it: its rights, max.message.bytes",
-        retry_in=f"{delay:g}s",
-    )

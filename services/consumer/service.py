@@ -20,14 +20,14 @@ from services.consumer.membership import group_client
 from services.consumer.origin import Place
 from services.consumer.outputs import Outputs
 from services.consumer.partition import Partition
-from services.consumer.progress import StalledError
 from services.consumer.recovery import Recovery
-from services.consumer.reset_offsets import reset_offsets
+from services.consumer.reset_offsets import commit_starts, reset_offsets
 from services.consumer.resolver import Resolver
-from services.consumer.restore import must_agree, nothing, restorer
+from services.consumer.restore import must_agree, restorer
 from services.consumer.retry import RetryPolicy, places
 from services.consumer.retry_topics import RetryTopics, retry_topics
 from services.consumer.waiting_keys import WaitingKeys
+from services.consumer.watch import StalledError
 from tandem import kafka
 from tandem.codec import Decoder
 from tandem.delivery import Delivery
@@ -94,7 +94,7 @@ async def serve(settings: ConsumerSettings, stop: asyncio.Event) -> ExitStatus:
         delivery = await stack.enter_async_context(Delivery(compressed, stop=stop, drain_seconds=1.0))
         waiting = WaitingKeys() if settings.retry_keep_order else None
         handling = Handling(decoder, handler, Outputs(job.name, encoder, delivery), settings.handler_timeout)
-        recovery = _recovery(settings, job, delivery)
+        recovery = _recovery(settings, job, delivery, waiting)
         resolver = Resolver(job.places, job.group, handling, recovery, stats, waiting)
         begin = partial(
             Partition,
@@ -113,16 +113,23 @@ async def _prepare_topics(settings: ConsumerSettings, job: Job, stop: asyncio.Ev
     await ensure_topics(settings, {Right.READ: job.topics, Right.WRITE: [*waits, *letters]}, stop)
     if settings.from_beginning or settings.offset is not None:
         await reset_offsets(settings, [topic.name for topic in job.topics], job.group, stop)
+    elif settings.auto_offset_reset != "earliest":
+        starts = {each.name: "beginning" for each in waits}
+        if settings.auto_offset_reset == "latest":
+            starts |= {each.name: "end" for each in job.topics}
+        await commit_starts(settings, starts, job.group, stop)
     if settings.retry_keep_order:
         for topic in job.topics:
             family = [topic.name, *(each for each, at in job.places.items() if at.source == topic.name)]
             await must_agree(settings, family, "RETRY_KEEP_ORDER keeps it by partition", stop)
 
 
-def _recovery(settings: ConsumerSettings, job: Job, delivery: Delivery) -> Recovery:
+def _recovery(
+    settings: ConsumerSettings, job: Job, delivery: Delivery, waiting: WaitingKeys | None
+) -> Recovery:
     return Recovery(
         RetryPolicy.of(settings),
-        RetryTopics(delivery, job.group, settings.retry_delays),
+        RetryTopics(delivery, job.group, settings.retry_delays, waiting),
         DeadLetters(delivery, job.group, stacktrace=settings.dead_letter_stacktrace),
     )
 
@@ -136,11 +143,9 @@ async def _preparation(
     stop: asyncio.Event,
 ) -> Prepare:
     """What has to be known before the first record of a partition is handled: nothing, for most roles."""
-    if job.role.restores is not None:
-        return await restorer(settings, job.role, handler, decoder, stop)
     if waiting is not None:
         return KeyOrder(settings, job.group, job.places, waiting, stop).restore
-    return nothing
+    return await restorer(settings, job.role, handler, decoder, stop)
 
 
 async def _consume(

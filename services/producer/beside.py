@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -17,22 +18,26 @@ _Partition = tuple[str, int]
 
 
 class Arrivals:
-    """Compares what Kafka has acknowledged with what the consumer has resolved.
+    """Compares what Kafka has acknowledged with what the consumer has resolved, record by record.
 
-    The offset of the last record of each partition is enough, because a partition's records are resolved in order.
+    Within a partition they are resolved in any order: one that is tried again lets those of other keys pass.
     """
 
     def __init__(self) -> None:
         self._topics: set[str] = set()
-        self._acknowledged: dict[_Partition, int] = {}
-        self._resolved: dict[_Partition, int] = {}
+        self._open: defaultdict[_Partition, set[int]] = defaultdict(set)  # acknowledged, not resolved
+        self._early: defaultdict[_Partition, set[int]] = defaultdict(set)  # resolved before we knew them
         self._news = asyncio.Event()
 
     def settled(self, settled: Settled) -> None:
         """Take note of a batch."""
-        if settled.outcome is Outcome.ACKED and settled.first_offset is not None:
-            last = settled.first_offset + len(settled.records) - 1
-            self._acknowledged[settled.topic, settled.partition] = last
+        if settled.outcome is not Outcome.ACKED or settled.first_offset is None:
+            return
+        at, first = (settled.topic, settled.partition), settled.first_offset
+        offsets = set(range(first, first + len(settled.records)))
+        self._open[at] |= offsets - self._early[at]
+        # What lies before is not ours: acknowledgements of a partition come in its order.
+        self._early[at] = {offset for offset in self._early[at] - offsets if offset > first}
 
     def show(self, service: str, line: Line) -> None:
         """Show a line of the consumer, and take note of what it tells."""
@@ -41,25 +46,31 @@ class Arrivals:
             case {"event": "consumer_started", "topics": list(topics)}:
                 self._topics = set(topics)
             case {
-                "event": "handled" | "dead_lettered",
+                "event": "handled" | "dead_lettered" | "retry_deferred",
                 "topic": topic,
                 "partition": partition,
                 "offset": offset,
             }:
-                self._resolved[topic, partition] = offset
-                self._news.set()
+                self._resolve((topic, partition), offset)
+
+    def _resolve(self, at: _Partition, offset: int) -> None:
+        if offset in self._open[at]:
+            self._open[at].remove(offset)
+        else:
+            self._early[at].add(offset)
+        self._news.set()
 
     def missing(self) -> list[str]:
         """Where something is still to be resolved, of the topics that the consumer reads."""
         return [
-            f"{topic}/{partition} up to offset {last}"
-            for (topic, partition), last in self._acknowledged.items()
-            if topic in self._topics and self._resolved.get((topic, partition), -1) < last
+            f"{topic}/{partition} at offset {min(offsets)}"
+            for (topic, partition), offsets in self._open.items()
+            if topic in self._topics and offsets
         ]
 
     async def complete(self) -> None:
         """Wait until nothing is missing."""
-        while self.missing():
+        while any(offsets for (topic, _), offsets in self._open.items() if topic in self._topics):
             self._news.clear()
             await self._news.wait()
 

@@ -168,7 +168,8 @@ async def test_a_poison_record_delays_the_others_by_less_than_a_second(
     await cluster.write(one, order("fail"), key=b"poison")
     for key in range(10):
         await cluster.write(one, *(order("ok", number) for number in range(1000)), key=b"%d" % key)
-    async with scripted(retry_backoff="5s", retry_max_backoff="5s", retry_deadline="1m") as consumer:
+    patient = {"retry_backoff": "1h", "retry_max_backoff": "1h", "retry_deadline": "24h"}
+    async with scripted(retry_attempts=1_000_000, **patient) as consumer:
         await consumer.until("retry_scheduled")
         await consumer.until("done", count=10_000)
         assert not consumer.events("dead_lettered"), "the others did not wait for it"
@@ -276,3 +277,37 @@ async def test_the_older_of_two_processes_with_one_name_ends(
             await newer.until("done")
             await newer.end(SIGTERM)
     assert older.events("Another consumer is in the group as GROUP_INSTANCE_ID=twin", status=3)
+
+
+async def test_what_waits_in_a_retry_topic_is_not_skipped_by_a_group_that_starts_at_the_end(
+    one: str, cluster: ClusterClient, scripted: Run
+) -> None:
+    """Killed before it had committed anything there, and in its own topic."""
+    latest = {"auto_offset_reset": "latest", "retry_attempts": 1, "retry_delays": "3s"}
+    await cluster.write(one, order("ok", 1))
+    async with scripted(**latest, commit_interval="1h") as first:
+        await first.until("partitions_assigned")
+        await cluster.write(one, order("fail", 2), order("ok", 3))
+        await first.until("retry_deferred")
+        await first.until("done", order="ok:3")
+        await first.kill()
+    async with scripted(**latest) as second:
+        await second.until("dead_lettered")
+        await second.until("done", order="ok:3")
+        assert await second.end(SIGTERM) == 0
+    assert not second.events("tried", order="ok:1")
+
+
+async def test_a_topic_that_is_there_again_is_read_from_its_beginning(
+    one: str, cluster: ClusterClient, scripted: Run
+) -> None:
+    await cluster.write(one, *(order("ok", number) for number in range(5)))
+    async with scripted() as consumer:
+        await consumer.until("done", count=5)
+        await cluster.delete_topic(one)
+        await consumer.until("topic_missing")
+        await cluster.create_topic(one, partitions=1)
+        await cluster.write(one, order("ok", 9))
+        await consumer.until("done", order="ok:9")
+        assert await consumer.end(SIGTERM) == 0
+    assert await cluster.committed(one, one) == {0: 1}

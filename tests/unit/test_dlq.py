@@ -6,10 +6,10 @@ import pytest
 
 from services.ops.dlq import DlqSettings
 from services.ops.dlq.histogram import Histogram
-from services.ops.dlq.letter import Place, moment, unreadable
+from services.ops.dlq.letter import At, Place, moment, unreadable
 from services.ops.dlq.purge import Cut
 from services.ops.dlq.route import Source
-from services.ops.dlq.selection import At, Selection
+from services.ops.dlq.selection import Selection
 from services.ops.dlq.topics import DeadLetterTopic, place, sources
 from tandem.errors import SettingsError
 from tandem.kafka.topics import Topic

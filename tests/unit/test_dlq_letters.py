@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ops.dlq.letter import Place, letter, mark, marked, moment, unreadable
-from services.ops.dlq.offsets import OffsetSet
+from services.ops.dlq.reader import OffsetSet
 from services.ops.dlq.route import Refusal, Route, Source, route
 from services.ops.dlq.selection import Selection
 from services.ops.dlq.show import as_json, line, page

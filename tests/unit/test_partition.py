@@ -9,6 +9,7 @@ from services.consumer.backlog import Message
 from services.consumer.partition import Again, Partition
 from services.consumer.retry import Failures
 from tandem.account import Resolution
+from tandem.errors import StopRequested
 
 AT = TopicPartition("orders", 0)
 
@@ -145,3 +146,23 @@ async def test_an_ordered_partition_waits_with_its_record() -> None:
     partition.add(records(4, keys="abcd"))
     await partition.run()
     assert seen == [0, 1, 2, 3]
+
+
+async def test_a_stop_in_the_midst_of_a_record_lets_the_others_in_hand_end() -> None:
+    under_way = asyncio.Event()
+
+    async def resolve(record: Message, _: Failures | None) -> Resolution:
+        if record.offset == 1:
+            await under_way.wait()
+            raise StopRequested
+        under_way.set()
+        await asyncio.sleep(0.01)
+        partition.finish()
+        return Resolution.HANDLED
+
+    partition = Partition(AT, 1, resolve, concurrency=2)
+    partition.add(records(2, keys="ab"))
+    await partition.run()
+    mark = partition.offsets.committable()
+    assert mark is not None
+    assert mark.offset == 1

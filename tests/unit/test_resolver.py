@@ -23,8 +23,8 @@ from services.consumer.waiting_keys import Family, WaitingKeys
 from tandem.account import Resolution
 from tandem.codec import Codecs
 from tandem.durations import Duration
-from tandem.errors import CodecError
-from tandem.formats.schema import Format
+from tandem.errors import CodecError, StopRequested
+from tandem.formats.schema import Format, Schema
 from tandem.schemas.orders import Order
 from tandem.stats import ConsumerStats
 
@@ -50,11 +50,14 @@ class Does:
 class Letters:
     """Remembers what was set aside."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: WaitingKeys | None = None) -> None:
         self.put_aside: list[tuple[int, str, str]] = []
         self.attempts: list[int] = []
+        self._waiting = waiting
 
-    async def put(self, _: Message, origin: Origin, failure: Failure, level: int = 0) -> None:
+    async def put(self, message: Message, origin: Origin, failure: Failure, level: int = 0) -> None:
+        if level and self._waiting is not None:
+            self._waiting.enter(Family(origin.home, message.partition), message.key or b"", level)
         self.put_aside.append((origin.offset, f"{failure.stage}{level or ''}", str(failure.error)))
         self.attempts.append(failure.attempts)
 
@@ -65,7 +68,7 @@ class Sent:
     def __init__(self) -> None:
         self.events: list[Struct] = []
 
-    def encode(self, _: ConsumerRecord[bytes, bytes], events: Sequence[Struct]) -> Sequence[Struct]:
+    def encode(self, _: Message, __: Source, events: Sequence[Struct]) -> Sequence[Struct]:
         if any(not isinstance(event, Order) for event in events):
             raise CodecError("no event of the stream orders")
         return events
@@ -180,6 +183,24 @@ async def test_what_is_no_event_never_reaches_the_handler() -> None:
     assert letters.put_aside[0][:2] == (7, "decode")
 
 
+async def test_a_stop_while_its_schema_is_not_known_leaves_the_record_unresolved() -> None:
+    """It is no flaw of the record's."""
+
+    class NeverTold:
+        async def schema(self, _: int) -> Schema:
+            raise StopRequested
+
+    decoder = Codecs(Format.AVRO, NeverTold()).decoder(Order)  # type: ignore[arg-type]  # all that a decoder asks of it
+    letters, stats = Letters(), ConsumerStats(started=0.0)
+    handling = Handling(decoder, Does(lambda _: None), Sent(), timeout=1)  # type: ignore[arg-type]  # as above
+    recovery = Recovery(ONCE, letters, letters)  # type: ignore[arg-type]  # as above
+    with pytest.raises(StopRequested):
+        await Resolver(PLACES, "group", handling, recovery, stats, None).resolve(
+            record(b"\x00\x00\x00\x00\x07rest")
+        )
+    assert (letters.put_aside, stats.resolved) == ([], 0)
+
+
 FOUR = replace(ONCE, attempts=4, delays=(Duration(30), Duration(300)))
 
 
@@ -251,7 +272,9 @@ async def test_a_record_for_another_group_is_not_ours() -> None:
     handler = resolver(seen.append, Letters(), stats)
     assert await handler.resolve(record(tandem_group="other")) is Resolution.NOT_OURS
     assert await handler.resolve(record(tandem_group="group")) is Resolution.HANDLED
-    assert (len(seen), stats.resolved) == (1, 2)
+    nobody = ConsumerRecord("orders", 0, 7, 0, 0, b"k", GOOD, None, 1, 1, [("tandem_group", None)])
+    assert await handler.resolve(nobody) is Resolution.HANDLED, "a header without a value names no group"
+    assert (len(seen), stats.resolved) == (2, 3)
 
 
 async def test_a_handler_that_takes_too_long_has_failed() -> None:
@@ -263,7 +286,8 @@ async def test_a_handler_that_takes_too_long_has_failed() -> None:
 
 
 async def test_later_records_of_a_key_follow_the_one_that_waits() -> None:
-    letters, waiting = Letters(), WaitingKeys()
+    waiting = WaitingKeys()
+    letters = Letters(waiting)
     broken = [True]
 
     def handle(_: Order) -> None:

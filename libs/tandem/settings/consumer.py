@@ -62,7 +62,7 @@ class ConsumerSettings(ServiceSettings):
     )
     stall_timeout: Time = Field(
         Duration(60),
-        description="Join the group anew when for so long nothing was resolved, nothing is in hand and there is lag",
+        description="Join the group anew when for so long nothing was resolved and nothing came, although there is lag",
     )
     commit_interval: Time = Field(
         Duration(1), description="Longest time between two commits while there is work"

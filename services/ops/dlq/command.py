@@ -14,7 +14,7 @@ from services.ops.dlq.histogram import Histogram
 from services.ops.dlq.letter import Letter, Place
 from services.ops.dlq.reader import Reader, open_reader
 from services.ops.dlq.redrive import Tally, redrive
-from services.ops.dlq.selected import Selected, selection
+from services.ops.dlq.selection import Selected, selection
 from services.ops.dlq.settings import DlqSettings
 from services.ops.dlq.show import HEADING, as_json, columns, line, page
 from services.ops.dlq.topics import DeadLetterTopic, find_topics, place

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from aiokafka import ConsumerRecord
 
@@ -19,6 +19,7 @@ REDRIVEN = "tandem_redriven"  # the offset of the letter that a mark is about
 REDRIVEN_TO = "tandem_redriven_to"  # where the letter went, as topic/partition/offset
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_AT = re.compile(r"(?:([a-zA-Z0-9._-]{1,249})/)?([0-9]{1,9})/([0-9]{1,18})", re.ASCII)
 
 
 class Place(NamedTuple):
@@ -30,6 +31,23 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """One letter, as people name it. `topic` None: the only one looked at."""
+
+    topic: str | None
+    partition: int
+    offset: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `PARTITION/OFFSET` or `TOPIC/PARTITION/OFFSET`. Raises ValueError for anything else."""
+        match = _AT.fullmatch(text)
+        if match is None:
+            raise ValueError("takes PARTITION/OFFSET or TOPIC/PARTITION/OFFSET, for example orders-dlt/0/17")
+        return cls(match[1], int(match[2]), int(match[3]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from services.ops.dlq.letter import Letter, letter, marked
-from services.ops.dlq.offsets import OffsetSet
-from services.ops.dlq.reader import Raw, Reader
+from services.ops.dlq.reader import OffsetSet, Raw, Reader
 from services.ops.dlq.selection import Selection
 from tandem import kafka
 from tandem.errors import SettingsError

@@ -1,29 +1,14 @@
-"""Which letters are meant. Pure."""
+"""Which letters are meant, and those letters over all topics that are looked at."""
 
-import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from itertools import chain
 
 from services.ops.dlq.letter import Letter, Place
-
-_AT = re.compile(r"(?:([a-zA-Z0-9._-]{1,249})/)?([0-9]{1,9})/([0-9]{1,18})", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class At:
-    """One letter, as people name it. `topic` None: the only one looked at."""
-
-    topic: str | None
-    partition: int
-    offset: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `PARTITION/OFFSET` or `TOPIC/PARTITION/OFFSET`. Raises ValueError for anything else."""
-        match = _AT.fullmatch(text)
-        if match is None:
-            raise ValueError("takes PARTITION/OFFSET or TOPIC/PARTITION/OFFSET, for example orders-dlt/0/17")
-        return cls(match[1], int(match[2]), int(match[3]))
+from services.ops.dlq.reader import Reader, Spans
+from services.ops.dlq.route import Source
+from services.ops.dlq.settings import DlqSettings
+from services.ops.dlq.topics import DeadLetterTopic
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +39,51 @@ class Selection:
             and (self.since is None or letter.failed_at_ms >= self.since)
             and (self.until is None or letter.failed_at_ms <= self.until)
         )
+
+
+class Selected:
+    """Reads what is selected, topic by topic and partition by partition. `hidden` counts what was redriven and not shown."""
+
+    def __init__(
+        self, settings: DlqSettings, reader: Reader, topics: Sequence[DeadLetterTopic], only: Place | None
+    ) -> None:
+        self.hidden = 0
+        self._reader = reader
+        self._topics = [topic for topic in topics if only is None or topic.name == only.topic]
+        self._only = only
+        self._with_redriven = settings.all_letters or (settings.action == "show" and only is not None)
+        self._selection = selection(settings, only)
+
+    async def spans(self) -> Spans:
+        """What each partition that may hold letters holds now."""
+        partitions = chain.from_iterable(topic.all_partitions for topic in self._topics)
+        return await self._reader.spans(
+            at for at in partitions if self._only is None or at.partition == self._only.partition
+        )
+
+    async def letters(self) -> AsyncIterator[tuple[Letter, Source]]:
+        """The letters, and the topic that they are of. Their number is not bounded here."""
+        sources = {topic.name: topic.source for topic in self._topics}
+        offset = self._only.offset if self._only is not None else None
+        for at, span in (await self.spans()).items():
+            async for letter in self._reader.letters(at, span, offset):
+                if not self._selection.takes(letter):
+                    continue
+                if letter.redriven and not self._with_redriven:
+                    self.hidden += 1
+                else:
+                    yield letter, sources[at.topic]
+
+
+def selection(settings: DlqSettings, only: Place | None) -> Selection:
+    """What the settings ask of a letter."""
+    return Selection(
+        exception=settings.exception,
+        stage=settings.stage,
+        message_contains=settings.message_contains,
+        key=None if settings.key is None else settings.key.encode(errors="surrogateescape"),
+        group=settings.group,
+        since=settings.since,
+        until=settings.until,
+        at=only,
+    )

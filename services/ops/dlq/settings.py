@@ -1,10 +1,8 @@
 """What `tandem dlq` takes."""
 
-from collections.abc import Container
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainValidator, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     CliPositionalArg,
@@ -13,10 +11,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from services.ops.dlq.letter import milliseconds
-from services.ops.dlq.selection import At
+from services.ops.dlq.letter import At, milliseconds
 from tandem.schemas import STREAMS
 from tandem.settings import StreamName, TopicSettings
+from tandem.settings.flags import Without
 from tandem.settings.types import SteadyPace
 
 _MILLISECONDS = "s@"
@@ -116,30 +114,10 @@ class DlqSettings(TopicSettings):
 
         A KEY, STAGE or RATE in the environment or in `.env` is meant for another program.
         """
-        own = {
-            known
-            for name, field in cls.model_fields.items()
-            if name not in TopicSettings.model_fields and name != "stream"
-            for known in (name, field.validation_alias)
-        }
+        shared = {*TopicSettings.model_fields, "stream"}
+        fields = {name: field for name, field in cls.model_fields.items() if name not in shared}
+        own = {*fields, *(str(field.validation_alias) for field in fields.values())}
         flags, *rest = super().settings_customise_sources(
             settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
         )
-        return flags, *(_Without(settings_cls, source, own) for source in rest)
-
-
-class _Without(PydanticBaseSettingsSource):
-    """A source of settings that knows nothing of some."""
-
-    def __init__(
-        self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource, names: Container[object]
-    ) -> None:
-        super().__init__(settings_cls)
-        self._source = source
-        self._names = names
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return self._source.get_field_value(field, field_name)
-
-    def __call__(self) -> dict[str, Any]:
-        return {name: value for name, value in self._source().items() if name not in self._names}
+        return flags, *(Without(settings_cls, source, own) for source in rest)
