@@ -18,6 +18,7 @@ from xxhash import xxh3_64_intdigest
 _FORMAT = "tandem/1"
 _MOST_CHECKPOINTS = 24  # about 700 bytes; a broker takes 4096 (offset.metadata.max.bytes)
 _MODULUS = 2**64
+_END = "\0"
 _CHECKPOINT = re.compile(r"[0-9a-f]{1,16}(?::[0-9a-f]{1,16}){5}", re.ASCII)
 
 
@@ -83,12 +84,14 @@ def identity(event_id: bytes | None, topic: str, partition: int, offset: int) ->
 
 def write(checkpoints: Sequence[Checkpoint]) -> str:
     """The metadata for a commit at the last checkpoint."""
-    return " ".join([_FORMAT, *(":".join(f"{number:x}" for number in each) for each in checkpoints)])
+    words = (":".join(f"{number:x}" for number in each) for each in checkpoints)
+    # librdkafka hands metadata on as a C string that nobody ends: what lies behind it in memory would follow.
+    return " ".join([_FORMAT, *words]) + _END
 
 
 def parse(metadata: str | None) -> tuple[Checkpoint, ...]:
     """The checkpoints of a commit; none when its metadata is not ours. Never raises."""
-    name, *words = (metadata or "").split(" ")
+    name, *words = (metadata or "").removesuffix(_END).split(" ")
     if name != _FORMAT or not words or not all(map(_CHECKPOINT.fullmatch, words)):
         return ()
     found = tuple(Checkpoint(*(int(number, 16) for number in word.split(":"))) for word in words)

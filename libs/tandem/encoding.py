@@ -43,9 +43,9 @@ def codecs_for(settings: ServiceSettings, stream: Stream, registry: SchemaRegist
 
 
 async def decode_event(decoder: Decoder, value: bytes | None) -> Any:  # noqa: ANN401 -- the event type of the stream
-    """Decode; a schema that is not known yet is learnt first, however long that takes.
+    """Decode; a schema that is not known yet is learnt first, as long as the registry can't be reached.
 
-    Raises CodecError when the bytes are no event.
+    Raises CodecError when the bytes are no event, SchemaNotFoundError when the registry does not know their schema.
     """
     while True:
         try:

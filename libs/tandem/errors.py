@@ -8,6 +8,7 @@ TandemError                 status 1
 ├── InconclusiveError       status 8
 └── StopRequested           status 0
 CodecError                  never ends a program: the record is counted or set aside
+└── SchemaNotFoundError     nor does this one: the record waits a while
 """
 
 from enum import IntEnum
@@ -79,3 +80,7 @@ class StopRequested(TandemError):  # noqa: N818 -- it is a wish, not an error
 
 class CodecError(Exception):
     """Raised when an event can't be written as bytes, or bytes can't be read as an event."""
+
+
+class SchemaNotFoundError(CodecError):
+    """Raised when the schema registry answers that it does not know the schema of some bytes. Later it may."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import inf
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -12,6 +13,8 @@ from tandem.durations import growing_delays
 from tandem.errors import TandemError
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
+_FIRST_PACE, _LONGEST_PACE = 0.1, 2.0
+_WELL_SECONDS = 30.0
 _LAST_ANSWERS = 1.0  # seconds that a dead client's requests under way have left
 
 log = structlog.get_logger()
@@ -27,6 +30,8 @@ class RenewedProducer:
         self._client: AIOKafkaProducer
         self._broken = False
         self._renewing = asyncio.Lock()
+        self._not_before = -inf  # when the next one may be opened
+        self._paces = growing_delays(_FIRST_PACE, _LONGEST_PACE)
         self._retired: set[asyncio.Task[None]] = set()
         self._watches: set[asyncio.Task[None]] = set()
 
@@ -44,6 +49,7 @@ class RenewedProducer:
         async with self._renewing:
             delays = growing_delays(_FIRST_DELAY, _LONGEST_DELAY)
             while self._broken:
+                await asyncio.sleep(self._not_before - asyncio.get_running_loop().time())
                 try:
                     await self._renew(asyncio.Event())
                 except TandemError as error:
@@ -59,10 +65,19 @@ class RenewedProducer:
         if client is not self._client or self._broken:
             return
         self._broken = True
+        self._pace()
         log.warning("producer_retired", reason=reason)
         closing = asyncio.create_task(kafka.close(client, seconds=None), name="close retired producer")
         self._retired.add(closing)
         closing.add_done_callback(self._retired.discard)
+
+    def _pace(self) -> None:
+        """Let clients that break one after the other follow each other ever more slowly."""
+        now = asyncio.get_running_loop().time()
+        if now - self._not_before > _WELL_SECONDS:
+            self._paces, self._not_before = growing_delays(_FIRST_PACE, _LONGEST_PACE), now
+        else:
+            self._not_before = now + next(self._paces)
 
     async def _renew(self, stop: asyncio.Event) -> None:
         self._client = await self._open_client(stop)

@@ -14,6 +14,7 @@ from services.consumer.retry import Failures, RetryPolicy
 from services.consumer.retry_topics import RetryTopics
 from services.consumer.set_aside import Failure, error_text
 from tandem.account import Resolution
+from tandem.errors import SchemaNotFoundError
 
 log = structlog.get_logger()
 
@@ -35,9 +36,12 @@ class Recovery:
         now = self._clock()
         failures = (before or Failures.before(origin, now)).more()
         failure = Failure(failed.stage, failed.reason, failures.attempts, failures.first_ms)
-        heals = failed.stage == "handle" and self._policy.may_heal(failed.reason)
-        # In a retry topic a record is tried once: others wait behind it there.
-        delay = self._policy.delay(failures, now, self._random) if heals and level == 0 else None
+        if isinstance(failed.reason, SchemaNotFoundError):
+            heals, delay = False, self._policy.schema_delay(failures, now, self._random)
+        else:
+            heals = failed.stage == "handle" and self._policy.may_heal(failed.reason)
+            # In a retry topic a record is tried once: others wait behind it there.
+            delay = self._policy.delay(failures, now, self._random) if heals and level == 0 else None
         if delay is not None:
             _tell(record, failure, delay)
             return Again(now + delay, failures)

@@ -14,11 +14,14 @@ from services.consumer.handler import Handler, Restored, Role
 from tandem import kafka
 from tandem.codec import Decoder
 from tandem.encoding import decode_event
-from tandem.errors import CodecError, SettingsError
+from tandem.errors import CodecError, SchemaNotFoundError, SettingsError
 from tandem.kafka.reading import read_until
 from tandem.kafka.topics import stream_topics
 from tandem.schemas import STREAMS
 from tandem.settings import ConsumerSettings
+from tandem.signals import unless_stopped
+
+_SCHEMA_PAUSE = 2.0
 
 log = structlog.get_logger()
 
@@ -100,11 +103,16 @@ class Restorer:
         return count
 
     async def _restore(self, record: ConsumerRecord[bytes, bytes]) -> bool:
-        try:
-            event = await decode_event(self._decoder, record.value)
-        except CodecError as error:
-            where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-            log.warning("state_not_readable", **where, reason=str(error))
-            return False
-        self._handler.restore(record.partition, event)
-        return True
+        where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        while True:
+            try:
+                event = await decode_event(self._decoder, record.value)
+            except SchemaNotFoundError as error:  # what this role has written must not be left out
+                log.error("state_waits", **where, reason=str(error), retry_in=f"{_SCHEMA_PAUSE:g}s")
+                await unless_stopped(self._stop, asyncio.sleep(_SCHEMA_PAUSE))
+            except CodecError as error:
+                log.warning("state_not_readable", **where, reason=str(error))
+                return False
+            else:
+                self._handler.restore(record.partition, event)
+                return True

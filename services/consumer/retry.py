@@ -38,7 +38,8 @@ class RetryPolicy:
     """When to try again: in place while that is soon, then by way of retry topics, one for each of `delays`.
 
     In place: `attempts` tries in all, with exponential back-off from `backoff` to `longest` seconds and full jitter, none beyond
-    `deadline` seconds after the first failure. `hopeless` are the names of exceptions, or of their bases, that no try heals.
+    `deadline` seconds after the first failure. For a schema that the registry does not know: without a number, for
+    `schema_patience` seconds. `hopeless` are the names of exceptions, or of their bases, that no try heals.
     """
 
     attempts: int
@@ -47,6 +48,7 @@ class RetryPolicy:
     deadline: float
     hopeless: frozenset[str]
     delays: tuple[Duration, ...] = ()
+    schema_patience: float = 0.0
 
     @classmethod
     def of(cls, settings: ConsumerSettings) -> Self:
@@ -57,6 +59,7 @@ class RetryPolicy:
             settings.retry_deadline,
             frozenset({RejectedError.__name__, *settings.retry_never}),
             tuple(settings.retry_delays),
+            settings.unknown_schema_timeout,
         )
 
     def may_heal(self, error: Exception) -> bool:
@@ -70,9 +73,16 @@ class RetryPolicy:
         """
         if failures.here >= self.attempts:
             return None
+        return self._backoff(failures, now, self.deadline, random)
+
+    def schema_delay(self, failures: Failures, now: float, random: Random) -> float | None:
+        """Seconds until the registry is asked again for a schema that it does not know; None when it has been for too long."""
+        return self._backoff(failures, now, self.schema_patience, random)
+
+    def _backoff(self, failures: Failures, now: float, deadline: float, random: Random) -> float | None:
         backoff = min(self.longest, self.backoff * 2.0 ** min(failures.here - 1, 1000))
         delay = random.uniform(0, backoff)
-        return delay if now + delay - failures.since <= self.deadline else None
+        return delay if now + delay - failures.since <= deadline else None
 
 
 def retry_topic(topic: str, delay: Duration) -> str:

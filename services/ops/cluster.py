@@ -81,11 +81,11 @@ class KafkaCluster(Server):
         """Kill one broker, as a power cut would."""
         await self._broker(self.nodes[node_id - 1]).kill()
 
-    async def restart(self, node_id: int) -> None:
-        """Start one broker anew, after a clean stop if it runs; return when clients can use it."""
-        node = self.nodes[node_id - 1]
-        await self._broker(node).stop(STOP_TIMEOUT)
-        await self._bring_up([node])
+    async def restart(self, *node_ids: int) -> None:
+        """Start brokers anew, after a clean stop of those that run; return when clients can use them."""
+        nodes = [self.nodes[node_id - 1] for node_id in node_ids]
+        await asyncio.gather(*[self._broker(node).stop(STOP_TIMEOUT) for node in nodes])
+        await self._bring_up(nodes)
 
     async def failure(self) -> UnavailableError:
         """Wait until the brokers that live are no majority any more, and return the reason. Logs every death."""

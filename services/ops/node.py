@@ -24,6 +24,8 @@ class Listener:
     name: str
     protocol: str
     settings: Mapping[str, str]  # Kafka's, without the prefix listener.name.<name>.
+    # The ports that clients are told, broker by broker, where something stands in front of them; none: the brokers' own.
+    advertised: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +95,17 @@ def make_nodes(folder: Path, count: int, port: int, security: Security = OPEN) -
 def properties(node: Node, cluster: Sequence[Node], security: Security = OPEN) -> str:
     """Write the configuration file of `node`. Its paths are relative: the broker runs in the cluster's folder."""
     ways = {"CLIENT": node.port, **node.more_ports}
-    advertised = ",".join(f"{name}://{HOST}:{port}" for name, port in ways.items())
+    told = {
+        listener.name: listener.advertised[node.id - 1]
+        for listener in security.listeners
+        if listener.advertised
+    }
     protocols = "".join(f",{listener.name}:{listener.protocol}" for listener in security.listeners)
     settings = {
         "process.roles": "broker,controller",
         "node.id": node.id,
-        "listeners": f"{advertised},CONTROLLER://{HOST}:{node.controller_port}",
-        "advertised.listeners": advertised,
+        "listeners": _addresses({**ways, "CONTROLLER": node.controller_port}),
+        "advertised.listeners": _addresses({**ways, **told}),
         "listener.security.protocol.map": f"CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}",
         "inter.broker.listener.name": "CLIENT",
         "controller.listener.names": "CONTROLLER",
@@ -118,6 +124,10 @@ def properties(node: Node, cluster: Sequence[Node], security: Security = OPEN) -
         **_security_settings(security),
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _addresses(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://{HOST}:{port}" for name, port in ports.items())
 
 
 def _security_settings(security: Security) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,7 +12,7 @@ from confluent_kafka.schema_registry import AsyncSchemaRegistryClient, ConfigCom
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tandem.errors import SettingsError, StopRequested, UnavailableError
+from tandem.errors import SchemaNotFoundError, SettingsError, StopRequested, UnavailableError
 from tandem.formats.schema import Schema
 from tandem.registry import SchemaRegistry, open_registry
 from tandem.settings import ProducerSettings
@@ -249,31 +250,33 @@ async def test_a_registry_that_goes_away_is_needed_for_new_schemas_only(
     assert told(lines, "schema_unknown")[0].startswith("Nothing listens at http://127.0.0.1:")
 
 
-async def test_an_unknown_id_is_waited_for_until_the_registry_knows_it(
+async def test_an_id_that_the_registry_does_not_know_is_told_at_once_and_learnt_later(
     client: SchemaRegistry, subject: str
 ) -> None:
-    """Loudly: somebody has to do something about it."""
     last = await client.id_for(f"{subject}-1", unique())
-    with capture_logs() as lines:
-        waiting = asyncio.create_task(client.schema(last + 1), name="wait for the schema")
-        await until(lambda: told(lines, "schema_unknown"))
-        added = unique()
-        assert await client.id_for(f"{subject}-2", added) == last + 1
-        assert (await asyncio.wait_for(waiting, LONG)).text == "".join(added.text.split())
+    with pytest.raises(SchemaNotFoundError, match=f"does not know the schema {last + 1}"):
+        await client.schema(last + 1)
+    added = unique()
+    assert await client.id_for(f"{subject}-2", added) == last + 1
+    async with asyncio.timeout(LONG):
+        while True:
+            with suppress(SchemaNotFoundError):  # for a second it is not asked again
+                assert (await client.schema(last + 1)).text == "".join(added.text.split())
+                break
+            await asyncio.sleep(0.1)
 
-    (line, *_) = [line for line in lines if line["event"] == "schema_unknown"]
-    assert line["log_level"] == "error"
-    assert line["id"] == last + 1
-    assert "not found" in line["cause"]
 
-
-async def test_a_stop_ends_the_wait_for_an_unknown_id(client: SchemaRegistry, stop: asyncio.Event) -> None:
-    with capture_logs() as lines:
-        waiting = asyncio.create_task(client.schema(2**31 - 1), name="wait for the schema")
-        await until(lambda: told(lines, "schema_unknown"))
-        stop.set()
-        with pytest.raises(StopRequested):
-            await asyncio.wait_for(waiting, LONG)
+async def test_a_stop_ends_the_wait_for_a_registry_that_is_down(
+    entrance: Door, registry: str, stop: asyncio.Event
+) -> None:
+    async with open_registry(settings(entrance.url(path_of(registry))), stop) as client:
+        await entrance.shut()
+        with capture_logs() as lines:
+            waiting = asyncio.create_task(client.schema(2**31 - 1), name="wait for the schema")
+            await until(lambda: told(lines, "schema_unknown"))
+            stop.set()
+            with pytest.raises(StopRequested):
+                await asyncio.wait_for(waiting, LONG)
 
 
 @pytest.mark.parametrize("path", ["", "/apis", "/apis/ccompat", "/apis/registry/v3", "/nowhere"])

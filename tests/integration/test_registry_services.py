@@ -87,24 +87,22 @@ async def test_services_wait_for_a_registry_and_do_without_it_later(
     assert not consumer.events("dead_lettered")
 
 
-async def test_an_unknown_schema_id_holds_up_its_partition_alone_and_never_becomes_a_dead_letter(
+async def test_a_schema_that_the_registry_does_not_know_holds_up_its_key_and_then_is_a_dead_letter(
     consume: Run, registry: str, topic: str, cluster: ClusterClient
 ) -> None:
-    """It is waited for until the consumer is stopped; what the other partitions have handled is committed."""
-    await cluster.create_topic(topic, partitions=2)
+    await cluster.create_topic(topic, partitions=1)
     good = await encoded(registry, topic, order(1), order(2))
-    await cluster.write(topic, frame.head(2**30) + good[0][5:], partition=0)
-    await cluster.write(topic, *good, partition=1)
-    async with consume(event_format="avro", schema_registry_url=registry, stream="orders") as consumer:
-        line = await consumer.until("schema_unknown")
+    await cluster.write(topic, frame.head(2**30) + good[0][5:], key=b"a")
+    await cluster.write(topic, *good, key=b"b")
+    settings = {"event_format": "avro", "schema_registry_url": registry, "stream": "orders"}
+    async with consume(**settings, unknown_schema_timeout="3s") as consumer:
         await consumer.until("handled", 2)
-        assert line["level"] == "error"
-        assert line["id"] == 2**30
-
+        assert not consumer.events("dead_lettered")
+        letter = await consumer.until("dead_lettered")
+        assert letter["reason"] == f"the schema registry does not know the schema {2**30}"
+        assert letter["attempts"] > 1
         assert await consumer.end(SIGTERM) == 0
-
-    assert await cluster.committed(topic, topic) == {1: 2}
-    assert not consumer.events("dead_lettered")
+    assert await cluster.committed(topic, topic) == {0: 3}
 
 
 async def test_a_schema_registered_late_lets_its_records_go_on(
@@ -117,7 +115,7 @@ async def test_a_schema_registered_late_lets_its_records_go_on(
     await cluster.create_topic(topic, partitions=1)
     await cluster.write(topic, frame.head(next_id) + value[5:])
     async with consume(event_format="avro", schema_registry_url=registry, stream="orders") as consumer:
-        await consumer.until("schema_unknown", id=next_id)
+        await consumer.until("retry_scheduled")
         async with AsyncSchemaRegistryClient({"url": registry}) as client:
             text = (await client.get_schema(frame.split(value)[0])).schema_str
             declared = json.loads(str(text)) | {"doc": f"another text, and so another id: {uuid.uuid4()}"}

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError,
 
 from tandem.durations import growing_delays
 from tandem.errors import SettingsError
+from tandem.kafka.connection import mend
 from tandem.kafka.diagnosis import diagnose, refusal
 from tandem.kafka.lockout import LockoutGuard
 from tandem.kafka.security import security_arguments
@@ -31,6 +32,8 @@ _CLOSE_TIMEOUT = 5.0
 _CUT_OFF = (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError)
 
 log = structlog.get_logger()
+
+mend()
 
 
 class Client(Protocol):

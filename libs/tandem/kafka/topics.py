@@ -31,6 +31,9 @@ _LEDGER_CONFIGS = {
     "message.timestamp.after.max.ms": str(2**63 - 1),
 }
 
+# By default Kafka refuses a record that is an hour ahead of the broker's clock.
+_ANY_TIME = {"message.timestamp.after.max.ms": str(2**63 - 1)}
+
 log = structlog.get_logger()
 
 
@@ -80,7 +83,7 @@ def stream_topics(settings: TopicSettings, stream: Stream) -> dict[str, Topic]:
             renamed or f"{settings.topic_prefix}{topic.name}",
             settings.topic_partitions,
             settings.topic_replication,
-            topic.configs,
+            {**_ANY_TIME, **topic.configs},
         )
         for topic in stream.topics
     }

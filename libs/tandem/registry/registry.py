@@ -13,7 +13,13 @@ from confluent_kafka.schema_registry import Schema as RegistrySchema
 from httpx2 import TransportError
 
 from tandem.durations import growing_delays
-from tandem.errors import SettingsError, StopRequested, TandemError, UnavailableError
+from tandem.errors import (
+    SchemaNotFoundError,
+    SettingsError,
+    StopRequested,
+    TandemError,
+    UnavailableError,
+)
 from tandem.formats.schema import Schema, SchemaType
 from tandem.registry.client import client_settings, registry_tls
 from tandem.registry.diagnosis import explain, incompatible, is_missing, reasons, registry_peer
@@ -24,6 +30,7 @@ from tandem.signals import unless_stopped
 
 REQUEST_TIMEOUT = 10.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.2, 5.0
+_MISSING_SECONDS, _MOST_MISSING = 1.0, 10_000
 _TYPES: dict[str, SchemaType] = {kind: kind for kind in get_args(SchemaType)}
 
 Result = TypeVar("Result")
@@ -72,6 +79,7 @@ class SchemaRegistry:
         self._ids: dict[tuple[str, Schema], int] = {}
         self._schemas: dict[int, Schema] = {}
         self._asking: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._missing_until: dict[int, float] = {}
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -98,14 +106,18 @@ class SchemaRegistry:
     async def schema(self, schema_id: int) -> Schema:
         """Return the schema of an id.
 
-        Waits for one that is unknown, or for a registry that can't be reached, and says so, until `stop` is set: then
-        it raises StopRequested, and never anything else.
+        Waits for a registry that can't be reached or is of no use, and says so, until `stop` is set: then it raises
+        StopRequested. Raises SchemaNotFoundError when the registry does not know the id.
         """
+        if self._missing_until.get(schema_id, 0.0) > asyncio.get_running_loop().time():
+            raise _not_found(schema_id)
         if schema_id not in self._schemas:
-            async with self._asking[schema_id]:  # for many partitions at once
-                if schema_id not in self._schemas:
-                    self._schemas[schema_id] = await self._wait_for(schema_id)
-            self._asking.pop(schema_id, None)
+            try:
+                async with self._asking[schema_id]:  # for many partitions at once
+                    if schema_id not in self._schemas:
+                        self._schemas[schema_id] = await self._wait_for(schema_id)
+            finally:
+                self._asking.pop(schema_id, None)
         return self._schemas[schema_id]
 
     async def _find_or_register(self, subject: str, schema: Schema) -> int:
@@ -146,6 +158,9 @@ class SchemaRegistry:
             except StopRequested:
                 raise
             except TandemError as problem:
+                if is_missing(problem.__cause__):
+                    self._note_missing(schema_id)
+                    raise _not_found(schema_id) from problem
                 delay = next(delays)
                 log.error(
                     "schema_unknown",
@@ -155,6 +170,12 @@ class SchemaRegistry:
                     retry_in=f"{delay:.1f}s",
                 )
             await unless_stopped(self._stop, asyncio.sleep(delay))
+
+    def _note_missing(self, schema_id: int) -> None:
+        """Anyone can write an id: one that is unknown is asked for once a second at most, and not remembered for long."""
+        if len(self._missing_until) >= _MOST_MISSING:
+            self._missing_until.clear()
+        self._missing_until[schema_id] = asyncio.get_running_loop().time() + _MISSING_SECONDS
 
     async def _patiently(self, ask: Callable[[], Awaitable[Result]]) -> Result:
         """Ask again while the registry can't be reached, until our patience is over."""
@@ -192,6 +213,10 @@ class SchemaRegistry:
             raise problem or explain(error, self._url) from error
         except Exception as error:
             raise explain(error, self._url) from error
+
+
+def _not_found(schema_id: int) -> SchemaNotFoundError:
+    return SchemaNotFoundError(f"the schema registry does not know the schema {schema_id}")
 
 
 def _known(found: RegistrySchema) -> Schema:

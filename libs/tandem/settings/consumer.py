@@ -105,6 +105,10 @@ class ConsumerSettings(ServiceSettings):
         default=False,
         description="Later events of a key that waits in a retry topic wait behind it (needs RETRY_DELAYS)",
     )
+    unknown_schema_timeout: Time = Field(
+        Duration(30),
+        description="How long an event waits whose schema the registry, which answers, does not know; then it is a dead letter",
+    )
     dead_letter_stacktrace: bool = Field(
         default=False, description="Dead letters carry the stack trace, too: at most 4 kB"
     )
