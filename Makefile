@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: help setup demo broker registry run-producer run-consumer test test-unit test-integration schemas lint format types lock clean
+.PHONY: help setup demo broker registry run-producer run-consumer test test-unit test-integration fuzz faults schemas lint format types lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -40,6 +40,13 @@ test-unit: setup ## tests without I/O
 
 test-integration: setup ## tests on a real broker
 	$(RUN)/pytest tests/integration
+
+fuzz: setup ## 100,000 inputs for whatever reads bytes of others, and the models at length (FUZZ_INPUTS=1000000 FUZZ_SEED=...)
+	FUZZ_INPUTS=$(or $(FUZZ_INPUTS),100000) $(RUN)/pytest --timeout 0 --hypothesis-profile fuzz tests/unit/test_*_fuzz.py tests/unit/test_*_model.py
+
+faults: setup ## every fault at full length, about half an hour; writes docs/faults.md (ONLY=name, SEED=1)
+	@$(if $(ONLY),,rm -f docs/faults.json)
+	TANDEM_FAULTS=docs TANDEM_FAULTS_SEED=$(or $(SEED),1) $(RUN)/pytest tests/faults -m "" $(if $(ONLY),-k "$(ONLY)")
 
 schemas: setup ## write the schemas of all events anew, unless that breaks what is out there
 	$(RUN)/python -m tandem.formats

@@ -2,7 +2,6 @@
 
 import asyncio
 from random import Random
-from typing import NamedTuple
 
 from aiokafka import ConsumerRecord, TopicPartition
 from hypothesis import given
@@ -12,7 +11,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from services.consumer.backlog import Backlog, Message
 from services.consumer.partition import Again, Partition
 from services.consumer.retry import Failures, RetryPolicy
-from services.consumer.waiting_keys import Family, WaitingKeys
 from tandem.account import Resolution
 
 KEYS = st.sampled_from([b"a", b"b", b"c", b"", None])
@@ -52,7 +50,11 @@ class Worked(RuleBasedStateMachine):
             if record.offset not in self.resolved:
                 first.setdefault(self.order(record), record.offset)
         out = {record.offset for record in self.out}
-        return [offset for offset in first.values() if offset not in out and self.waiting.get(offset, 0) <= self.now]
+        return [
+            offset
+            for offset in first.values()
+            if offset not in out and self.waiting.get(offset, 0) <= self.now
+        ]
 
     @rule(keys=st.lists(KEYS, min_size=1, max_size=6))
     def fetch(self, keys: list[bytes | None]) -> None:
@@ -81,7 +83,10 @@ class Worked(RuleBasedStateMachine):
     @precondition(lambda self: self.out)
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
-        record = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        self.give_back(self.out.pop(data.draw(st.integers(0, len(self.out) - 1))))
+
+    def give_back(self, record: Message) -> None:
+        """It waits for its next try, or there is none."""
         before = self.failures.get(record.offset, Failures(0, 0, self.now, 0))
         failures = self.failures[record.offset] = before.more()
         delay = POLICY.delay(failures, self.now, self.random)
@@ -94,6 +99,21 @@ class Worked(RuleBasedStateMachine):
         assert self.now + delay <= failures.since + POLICY.deadline
         self.waiting[record.offset] = self.now + delay
         self.backlog.wait(record, self.now + delay)
+
+    @precondition(lambda self: self.waiting)
+    @rule()
+    def the_next_is_due(self) -> None:
+        self.now = max(self.now, min(self.waiting.values()))
+
+    @precondition(lambda self: len(self.out) < self.workers)
+    @rule(times=st.integers(1, POLICY.attempts))
+    def fail_again_and_again(self, times: int) -> None:
+        for _ in range(times):
+            self.take()
+            if self.out:
+                self.give_back(self.out.pop())
+            if self.waiting:
+                self.the_next_is_due()
 
     @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 5.0]))
     def time_goes_by(self, seconds: float) -> None:
@@ -131,7 +151,10 @@ TestWorked = Worked.TestCase
     seed=st.integers(0, 2**32),
 )
 def test_a_partition_works_on_so_many_at_once_in_order_per_key(
-    keys: list[bytes | None], concurrency: int, ordered: bool, seed: int  # noqa: FBT001 -- drawn
+    keys: list[bytes | None],
+    concurrency: int,
+    ordered: bool,  # noqa: FBT001 -- drawn
+    seed: int,
 ) -> None:
     asyncio.run(work(keys, concurrency, Random(seed), ordered=ordered))
 
@@ -160,7 +183,9 @@ async def work(keys: list[bytes | None], concurrency: int, random: Random, *, or
     records = [message(offset, key) for offset, key in enumerate(keys)]
     half = random.randint(0, len(records))
     partition.add(records[:half]) if half else None
-    asyncio.get_running_loop().call_soon(lambda: partition.add(records[half:]) if half < len(records) else None)
+    asyncio.get_running_loop().call_soon(
+        lambda: partition.add(records[half:]) if half < len(records) else None
+    )
     async with asyncio.timeout(20):
         await partition.run()
     assert sorted(record.offset for record in done) == list(range(len(keys)))
@@ -171,84 +196,3 @@ async def work(keys: list[bytes | None], concurrency: int, random: Random, *, or
     assert mark is not None
     assert mark.offset == len(keys)
     assert mark.checkpoints[-1].resolved == len(keys)
-
-
-class Waiting(NamedTuple):
-    """A record on a level: 0 is its own topic, n the n-th retry topic."""
-
-    offset: int
-    key: bytes
-
-
-LEVELS = 3
-
-
-class KeptOrder(RuleBasedStateMachine):
-    """RETRY_KEEP_ORDER as the resolver applies it: whatever fails and however long it waits, a key's records keep their order."""
-
-    @initialize()
-    def begin(self) -> None:
-        self.family = Family("orders", 0)
-        self.waiting = WaitingKeys()
-        self.logs: list[list[Waiting]] = [[] for _ in range(LEVELS + 1)]
-        self.count = 0
-        self.ended: dict[bytes, list[int]] = {}
-        self.under_way: dict[int, int | None] = {}  # by level: the next one
-
-    @rule(keys=st.lists(st.sampled_from([b"a", b"b", b"c"]), min_size=1, max_size=4))
-    def write(self, keys: list[bytes]) -> None:
-        for key in keys:
-            self.logs[0].append(Waiting(self.count, key))
-            self.count += 1
-
-    @rule(level=st.integers(0, LEVELS), fails=st.booleans())
-    def begin_the_next(self, level: int, fails: bool) -> None:  # noqa: FBT001 -- drawn
-        """The first of a level, decided on while other levels are at work too."""
-        if not self.logs[level] or level in self.under_way:
-            return
-        key = self.logs[level][0].key
-        behind = self.waiting.behind(self.family, key, level)
-        further = behind if behind is not None else level + 1 if fails and level < LEVELS else None
-        assert further is None or level < further <= LEVELS
-        self.under_way[level] = further
-
-    @precondition(lambda self: getattr(self, "under_way", None))
-    @rule(data=st.data())
-    def end_one(self, data: st.DataObject) -> None:
-        """It is written to its next level, or it has ended; only then its place is free."""
-        level = data.draw(st.sampled_from(sorted(self.under_way)))
-        further = self.under_way.pop(level)
-        record = self.logs[level].pop(0)
-        if further is None:
-            self.ended.setdefault(record.key, []).append(record.offset)
-        else:
-            self.logs[further].append(record)
-        if level:
-            self.waiting.leave(self.family, record.key, level)
-        if further is not None:
-            self.waiting.enter(self.family, record.key, further)
-
-    @precondition(lambda self: not self.under_way)
-    @rule()
-    def start_anew(self) -> None:
-        """What waits is read back from the log."""
-        self.waiting.forget(self.family)
-        for level in range(1, LEVELS + 1):
-            for record in self.logs[level]:
-                self.waiting.enter(self.family, record.key, level)
-
-    @invariant()
-    def every_key_keeps_its_order(self) -> None:
-        for offsets in getattr(self, "ended", {}).values():
-            assert offsets == sorted(offsets)
-
-    @invariant()
-    def who_waits_is_known(self) -> None:
-        if not hasattr(self, "logs"):
-            return
-        for key in (b"a", b"b", b"c"):
-            levels = [level for level in range(1, LEVELS + 1) if any(key == each.key for each in self.logs[level])]
-            assert self.waiting.behind(self.family, key, 0) == min(levels, default=None)
-
-
-TestKeptOrder = KeptOrder.TestCase

@@ -91,6 +91,17 @@ def test_a_listener_that_asks_who_one_is_has_a_port_and_settings_of_its_own() ->
     assert settings["super.users"] == "User:admin"
 
 
+def test_clients_are_told_the_port_of_what_stands_in_front_of_a_broker() -> None:
+    """A proxy: the broker listens on a port of its own, and the others of the cluster go there directly."""
+    security = Security((Listener("PROXIED", "PLAINTEXT", {}, advertised=(21_001, 21_002)),))
+    second = Node(2, 9093, 20_002, Path("/data"), {"PROXIED": 20_012})
+    settings = dict(line.split("=", 1) for line in properties(second, (second,), security).splitlines())
+
+    assert settings["advertised.listeners"] == "CLIENT://127.0.0.1:9093,PROXIED://127.0.0.1:21002"
+    assert settings["listeners"].startswith("CLIENT://127.0.0.1:9093,PROXIED://127.0.0.1:20012")
+    assert settings["inter.broker.listener.name"] == "CLIENT"
+
+
 def test_the_heap_reaches_java() -> None:
     """`--heap` bounds the memory of each broker."""
     assert "-Xmx128m" in command(Path("java"), [Path("a.jar")], "128m", "kafka.Kafka")

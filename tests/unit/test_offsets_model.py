@@ -9,6 +9,10 @@ from services.consumer.offsets import Mark, Offsets
 from tandem.account import Checkpoint, Resolution, read
 
 _METADATA_LIMIT = 4096  # offset.metadata.max.bytes
+RECORDS = st.tuples(
+    st.sampled_from([1, 1, 1, 2, 50]), st.integers(0, 2**64 - 1)
+)  # steps of the offset, and identities
+PICKS = st.integers(0, 20)
 
 
 class Resolved(NamedTuple):
@@ -39,15 +43,40 @@ class Consumers(RuleBasedStateMachine):
         self.fetched: list[tuple[int, int]] = []
         self.resolved: dict[int, Resolution] = {}
         self.account: list[Resolved] = []
-        self.under_way: tuple[Mark, list[Resolved]] | None = None
+        self.acknowledged = -1  # up to there
 
-    @rule(records=st.lists(st.tuples(st.sampled_from([1, 1, 1, 2, 50]), st.integers(0, 2**64 - 1)), min_size=1, max_size=8))
+    @rule(
+        records=st.lists(RECORDS, max_size=6),
+        fetched=st.integers(0, 6),
+        before=st.lists(PICKS, max_size=6),
+        meanwhile=st.lists(PICKS, max_size=4),
+        how=st.sampled_from(Resolution),
+        fate=st.sampled_from(["acknowledged", "answer lost", "lost", None]),
+    )
+    def work(
+        self,
+        records: list[tuple[int, int]],
+        fetched: int,
+        before: list[int],
+        meanwhile: list[int],
+        how: Resolution,
+        fate: str | None,
+    ) -> None:
+        """Some records come, some of those in hand are resolved in any order, also while a commit is under way."""
+        self.write(records)
+        self.fetch(fetched)
+        self.resolve(before, how)
+        if fate is None or (mark := self.offsets.committable()) is None:
+            return
+        covered = self.covered_by(mark)
+        self.resolve(meanwhile, how)
+        self.end_commit(mark, covered, fate)
+
     def write(self, records: list[tuple[int, int]]) -> None:
         for step, identity in records:
             self.log.append((self.end + step - 1, identity))
             self.end += step
 
-    @rule(count=st.integers(1, 6))
     def fetch(self, count: int) -> None:
         new = [record for record in self.log if record[0] >= self.position][:count]
         if not new:
@@ -57,6 +86,33 @@ class Consumers(RuleBasedStateMachine):
             self.go_on(new[0][0])
         self.fetched += new
         self.position = new[-1][0] + 1
+
+    def resolve(self, picks: list[int], how: Resolution) -> None:
+        for pick in picks:
+            if open_ := [record for record in self.fetched if record[0] not in self.resolved]:
+                offset, identity = open_[pick % len(open_)]
+                self.resolved[offset] = how
+                self.offsets.resolve(offset, identity, how)
+                self.what_is_in_hand_is_known()
+
+    def covered_by(self, mark: Mark) -> list[Resolved]:
+        """What may be committed now is resolved, each record of it once, beyond what was committed before."""
+        covered = [*self.account, *self.prefix()]
+        assert mark.offset > self.acknowledged, "else it is not asked for"
+        assert mark.offset >= (self.committed or 0), "never backwards"
+        assert all(offset in self.resolved for offset, _ in self.fetched if offset < mark.offset)
+        assert len(mark.metadata) <= _METADATA_LIMIT
+        assert read(mark.metadata, mark.offset) == mark.checkpoints
+        for checkpoint in mark.checkpoints:
+            assert checkpoint == self.sum_before(checkpoint.offset, covered)
+        return covered
+
+    def end_commit(self, mark: Mark, covered: list[Resolved], fate: str) -> None:
+        if fate != "lost":
+            self.committed, self.metadata, self.kept = mark.offset, mark.metadata, covered
+        if fate == "acknowledged":
+            self.offsets.commit(mark)
+            self.acknowledged = mark.offset
 
     def go_on(self, first: int) -> None:
         """Take up the account that came with the last commit, as `committed.py` does."""
@@ -71,38 +127,19 @@ class Consumers(RuleBasedStateMachine):
         gone = [Resolved(self.committed, 0, None, expired)] if expired else []
         self.account = [*self.kept, *gone]
 
-    @precondition(lambda self: len(self.resolved) < len(self.fetched))
-    @rule(data=st.data(), how=st.sampled_from(Resolution))
-    def resolve(self, data: st.DataObject, how: Resolution) -> None:
-        open_ = [record for record in self.fetched if record[0] not in self.resolved]
-        offset, identity = data.draw(st.sampled_from(open_))
-        self.resolved[offset] = how
-        self.offsets.resolve(offset, identity, how)
+    @rule(times=st.integers(1, 12), identity=st.integers(0, 2**64 - 1))
+    def go_on_for_a_while(self, times: int, identity: int) -> None:
+        """So that the account grows long, and the parts of it that are kept lie further apart."""
+        for _ in range(times):
+            self.work([(1, identity)], 100, [0] * 100, [], Resolution.HANDLED, "acknowledged")
 
-    @precondition(lambda self: self.under_way is None)
-    @rule()
-    def begin_a_commit(self) -> None:
-        mark = self.offsets.committable()
-        if mark is None:
-            return
-        covered = [*self.account, *self.prefix()]
-        assert mark.offset > (self.committed if self.committed is not None else -1), "never backwards"
-        assert all(offset in self.resolved for offset, _ in self.fetched if offset < mark.offset)
-        assert len(mark.metadata) <= _METADATA_LIMIT
-        assert read(mark.metadata, mark.offset) == mark.checkpoints
-        for checkpoint in mark.checkpoints:
-            assert checkpoint == self.sum_before(checkpoint.offset, covered)
-        self.under_way = mark, covered
-
-    @precondition(lambda self: self.under_way is not None)
-    @rule(fate=st.sampled_from(["acknowledged", "answer lost", "lost"]))
-    def end_a_commit(self, fate: str) -> None:
-        assert self.under_way is not None
-        (mark, covered), self.under_way = self.under_way, None
-        if fate != "lost":
-            self.committed, self.metadata, self.kept = mark.offset, mark.metadata, covered
-        if fate == "acknowledged":
-            self.offsets.commit(mark)
+    @rule(times=st.integers(1, 3))
+    def fall_behind_what_retention_leaves(self, times: int) -> None:
+        for _ in range(times):
+            self.write([(1, 1), (2, 2)])
+            self.retention_removes(1)
+            self.join()
+            self.go_on_for_a_while(1, 3)
 
     @rule()
     def rebalance_or_crash(self) -> None:
@@ -115,10 +152,10 @@ class Consumers(RuleBasedStateMachine):
         self.metadata = metadata
         self.join()
 
-    @rule(count=st.integers(1, 10))
-    def retention_removes(self, count: int) -> None:
-        """The oldest records, also such that nobody has read; whoever has fetched them keeps them."""
-        self.start = self.log[count][0] if count < len(self.log) else self.end
+    @rule(left=st.integers(0, 30))
+    def retention_removes(self, left: int) -> None:
+        """All but some, also what nobody has read; whoever has fetched it keeps it."""
+        self.start = self.log[-left][0] if 0 < left <= len(self.log) else self.end if not left else self.start
         self.log = [record for record in self.log if record[0] >= self.start]
         self.position = max(self.position, self.start)
 
@@ -150,6 +187,7 @@ class Consumers(RuleBasedStateMachine):
         assert self.offsets.open == len(self.fetched) - len(self.resolved)
         if len(run) < len(self.fetched):
             assert self.offsets.next == self.fetched[len(run)][0]
+        assert self.offsets.uncommitted == sum(each.offset >= self.acknowledged for each in run)
         assert (self.offsets.committable() is None) == (self.offsets.uncommitted == 0)
 
 

@@ -1,0 +1,80 @@
+"""What `tandem audit` takes."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, PlainValidator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from tandem.durations import Duration
+from tandem.schemas import STREAMS
+from tandem.settings import StreamName, Time, TopicSettings
+from tandem.settings.flags import Without
+from tandem.settings.types import TopicName
+
+_RUN = re.compile(r"[0-9a-f]{12}")
+
+
+def _names(value: object) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
+    if not all(0 < len(name) <= 249 for name in names):
+        raise ValueError("takes names separated by commas")
+    return names
+
+
+def _runs(value: object) -> tuple[str, ...]:
+    runs = _names(value)
+    if not all(map(_RUN.fullmatch, runs)):
+        raise ValueError("takes runs, which have 12 hexadecimal digits, separated by commas")
+    return runs
+
+
+class AuditSettings(TopicSettings):
+    """Account for every message, by name: status 0 all is well, 6 loss, 7 duplicates, 8 not all could be checked."""
+
+    model_config = SettingsConfigDict(cli_prog_name="tandem audit")
+
+    kafka_topic: TopicName | None = Field(
+        None,
+        validation_alias=AliasChoices("kafka_topic", "topic"),
+        description="Only this topic (default: those of the stream)",
+    )
+    stream: StreamName | None = Field(
+        None, description=f"Only the topics of {', '.join(STREAMS)} (default: all that are there)"
+    )
+    group: Annotated[tuple[str, ...], NoDecode, PlainValidator(_names)] = Field(
+        (),
+        description="Consumer groups, separated by commas (default: those of the stream's roles that have commits there)",
+    )
+    log_only: bool = Field(default=False, description="Check no consumer group")
+    run: Annotated[tuple[str, ...], NoDecode, PlainValidator(_runs)] = Field(
+        (), description="Check these runs of producers only, separated by commas"
+    )
+    since: Time | None = Field(
+        None, description="Only what was written in the last 30m, 12h … (default: all that the log holds)"
+    )
+    timeout: Time = Field(Duration(60), description="Longest wait for an answer of the cluster")
+    follow: bool = Field(
+        default=False, description="Go on reading until Ctrl+C, and tell what is found as it is found"
+    )
+    interval: Time = Field(Duration(5), description="follow: time between two looks")
+    json_output: bool = Field(default=False, validation_alias="json", description="Print a JSON object")
+    junit: Path | None = Field(None, description="Write a JUnit report to this file")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read what says which cluster and topics from everywhere, the rest from flags alone."""
+        shared = {*TopicSettings.model_fields, "stream"}
+        own = {name for name in cls.model_fields if name not in shared} | {"json", "topic"}
+        flags, *rest = super().settings_customise_sources(
+            settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        )
+        return flags, *(Without(settings_cls, source, own) for source in rest)
