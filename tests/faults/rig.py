@@ -10,7 +10,7 @@ from signal import SIGCONT, SIGSTOP
 from time import monotonic
 from typing import Any
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -121,10 +121,18 @@ class Rig:
         return {number: partition.leader for number, partition in found.topics[topic].partitions.items()}
 
     async def coordinator(self, group: str) -> int:
-        """The broker that coordinates a group."""
-        future = self.admin.describe_consumer_groups([group])[group]
-        coordinator = (await asyncio.to_thread(future.result, _SECONDS)).coordinator
-        return int(coordinator.id)
+        """The broker that coordinates a group; while that moves from one to another, no broker says so."""
+        deadline = monotonic() + _SECONDS
+        while True:
+            # A new client each time: one that has asked before asks the same broker again.
+            admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap_servers, "log_level": 0})
+            future = admin.describe_consumer_groups([group])[group]
+            try:
+                return int((await asyncio.to_thread(future.result, _SECONDS)).coordinator.id)
+            except KafkaException:
+                if monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_POLL)
 
     async def lags(self, group: str, topic: str) -> dict[int, int]:
         """How many records of a topic a group has not committed, by partition."""
