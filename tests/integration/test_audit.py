@@ -1,9 +1,11 @@
 """The audit is itself tested: each anomaly is injected by hand, and must be found and named; a clean log must be clean."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka import Producer
 
 from tandem.account import Resolution, write
 from tandem.headers import COPY, EVENT_ID
@@ -266,6 +268,23 @@ async def test_records_that_a_transaction_took_back_are_nobodys(stage: Stage, cl
     answer = await stage.audit("--log-only")
     assert (answer.status, answer.found) == (0, [])
     assert sum(row["no_record"] for row in answer.told["logs"]) >= 3  # two records and at least one mark
+
+
+async def test_what_an_open_transaction_hides_can_not_be_told(stage: Stage) -> None:
+    await stage.write(commits=False)
+    writer = Producer({"bootstrap.servers": stage.servers, "transactional.id": stage.topic})
+    await asyncio.to_thread(writer.init_transactions, 20)
+    writer.begin_transaction()
+    writer.produce(stage.topic, b"perhaps", partition=0)
+    await asyncio.to_thread(writer.flush, 20)
+    stage.send(stage.topic, 0, [event(RUN, 0, PER_PARTITION)])
+    stage.lanes[0] = msgspec.structs.replace(stage.lanes[0], settled=PER_PARTITION + 1)
+    stage.send(stage.ledger, 0, [Event(RUN.encode(), stage.edition().encode(), ())])
+    hidden = await stage.audit("--log-only")
+    await asyncio.to_thread(writer.abort_transaction, 20)
+    assert (hidden.status, hidden.found) == (8, [])
+    assert f"an open transaction hides what is behind offset {PER_PARTITION}" in hidden.out
+    assert (await stage.audit("--log-only")).status == 0
 
 
 async def test_the_gaps_of_a_compacted_topic_tell_nothing(stage: Stage) -> None:

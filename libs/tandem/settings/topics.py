@@ -1,7 +1,11 @@
 """How topics are called, and how those that are missing are created."""
 
-from pydantic import Field
+import re
+from typing import Self
 
+from pydantic import Field, model_validator
+
+from tandem.schemas import STREAMS
 from tandem.settings.kafka import KafkaSettings
 from tandem.settings.types import TopicName, TopicPrefix
 
@@ -26,3 +30,15 @@ class TopicSettings(KafkaSettings):
         le=100,
         description="Replicas of a topic that has to be created (default: 3, or one a broker)",
     )
+
+    @model_validator(mode="after")
+    def _ledger_apart(self) -> Self:
+        name = f"{self.topic_prefix}{self.ledger_topic}"
+        events = {
+            f"{self.topic_prefix}{topic.name}" for stream in STREAMS.values() for topic in stream.topics
+        }
+        if name in {*events, self.kafka_topic} or re.search(r"-retry-|-(dlt|parking)$", name):
+            raise ValueError(
+                f"LEDGER_TOPIC={name} is a topic for events, and that of the ledgers is compacted; give it a name of its own"
+            )
+        return self

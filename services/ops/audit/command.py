@@ -19,7 +19,6 @@ from services.ops.audit.findings import Doubt, Findings
 from services.ops.audit.junit import as_junit
 from services.ops.audit.report import as_object, as_text, finding_object
 from services.ops.audit.settings import AuditSettings
-from services.ops.audit.targets import Targets, find_targets
 from services.ops.audit.verdict import Memory, status_of, word_for
 from tandem import log
 from tandem.errors import ExitStatus, InconclusiveError, SettingsError, StopRequested, UnavailableError
@@ -51,8 +50,7 @@ async def serve(settings: AuditSettings, stop: asyncio.Event) -> ExitStatus:
 
 
 async def _audit(settings: AuditSettings, stop: asyncio.Event) -> Result:
-    targets = await find_targets(settings, stop)
-    watch = Watch(settings, targets)
+    watch = Watch(settings)
     try:
         return await (watch.follow(stop) if settings.follow else watch.look(stop))
     finally:
@@ -62,11 +60,11 @@ async def _audit(settings: AuditSettings, stop: asyncio.Event) -> Result:
 class Watch:
     """Looks from a thread of its own, because librdkafka waits where it is called."""
 
-    def __init__(self, settings: AuditSettings, targets: Targets) -> None:
+    def __init__(self, settings: AuditSettings) -> None:
         self._settings = settings
         self._enough = Event()
         self._told: dict[str, Any] = {}
-        self._auditor = Auditor(settings, targets, self._enough.is_set)
+        self._auditor = Auditor(settings, self._enough.is_set)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._auditor.close)
@@ -77,7 +75,7 @@ class Watch:
 
     async def follow(self, stop: asyncio.Event) -> Result:
         """Look until `stop` and then once more, and tell what each look has found that the others had not."""
-        memory, result = Memory(), await self._look()
+        memory, result = Memory(), await self.look(stop)
         self._tell(memory, result)
         ending = False
         while not ending:

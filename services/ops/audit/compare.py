@@ -101,7 +101,7 @@ def _log(result: Result, view: View) -> None:
         doubts.append(Doubt(f"partition {view.at}", view.problem, view.at))
     if isinstance(records, SetAside):
         topic = view.at.topic
-        result.set_aside[topic] = result.set_aside.get(topic, 0) + view.sums.now.records
+        result.set_aside[topic] = result.set_aside.get(topic, 0) + view.sums.now.records - records.strange
         return
     if records.untracked:
         reason = f"{records.untracked} records are of more runs than can be remembered"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from xxhash import xxh3_64_intdigest
 
-from services.ops.audit.findings import At, Doubt, Finding, Findings, Kind
+from services.ops.audit.findings import At, Finding, Findings, Kind
 from services.ops.audit.group_check import GroupRow
 from services.ops.audit.spans import Spans, size
 from services.ops.audit.sums import Message
@@ -26,12 +26,13 @@ Place = tuple[str, At]  # a group, and a partition that it read
 class SetAside:
     """One partition of a topic for what was set aside: where each record comes from.
 
-    `purged`: its beginning was removed. `strange` counts records that don't tell where they are from.
+    `removed`: so many were removed from its beginning. `strange` counts records that don't tell where they are from, such as the
+    marks of letters that were sent back.
     """
 
-    def __init__(self, at: At, *, purged: bool = False) -> None:
+    def __init__(self, at: At, removed: int = 0) -> None:
         self.at = at
-        self.purged = purged
+        self.removed = removed
         self.strange = 0
         self.origins: dict[Place, Spans] = defaultdict(Spans)
         self._corrupt = Oddities()
@@ -136,15 +137,19 @@ def _distinct(where: Iterable[SetAside], group: str, at: At, within: Span) -> in
 
 
 def _tell(findings: Findings, where: Iterable[SetAside], row: GroupRow, lacking: int, what: str) -> None:
-    """Say of what was set aside, and is not there, that it is missed, or why that can't be told."""
+    """Say of what was set aside, and is not there, that it is missed, or that it may have been removed since."""
+    where = list(where)
     if lacking <= 0:
         return
-    if purged := sorted({each.at.topic for each in where if each.purged}):
-        reason = f"{lacking} records that it set aside can't be found: the beginning of {', '.join(purged)} was removed"
-        findings.doubts.append(Doubt(f"group {row.group}", reason, row.at, row.group))
-    else:
+    if lacking > sum(each.removed for each in where):
         finding = Finding(Kind.MISSED, row.at, lacking, None, None, row.checked, row.group, what)
         findings.wrong.append(finding)
+    else:
+        topics = ", ".join(sorted({each.at.topic for each in where if each.removed}))
+        remark = (
+            f"{lacking} records of {row.at} that group {row.group} set aside were removed from {topics} since"
+        )
+        findings.remarks.append(remark)
 
 
 def _is_number(text: bytes | None) -> bool:

@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, PlainValidator
+from pydantic import Field, PlainValidator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tandem.durations import Duration
@@ -35,11 +35,7 @@ class AuditSettings(TopicSettings):
 
     model_config = SettingsConfigDict(cli_prog_name="tandem audit")
 
-    kafka_topic: TopicName | None = Field(
-        None,
-        validation_alias=AliasChoices("kafka_topic", "topic"),
-        description="Only this topic (default: those of the stream)",
-    )
+    topic: TopicName | None = Field(None, description="Only this topic: the same as --kafka-topic")
     stream: StreamName | None = Field(
         None, description=f"Only the topics of {', '.join(STREAMS)} (default: all that are there)"
     )
@@ -62,6 +58,11 @@ class AuditSettings(TopicSettings):
     json_output: bool = Field(default=False, validation_alias="json", description="Print a JSON object")
     junit: Path | None = Field(None, description="Write a JUnit report to this file")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_topic(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return values | {"kafka_topic": values["topic"]} if values.get("topic") else values
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -72,8 +73,9 @@ class AuditSettings(TopicSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read what says which cluster and topics from everywhere, the rest from flags alone."""
-        shared = {*TopicSettings.model_fields, "stream"}
-        own = {name for name in cls.model_fields if name not in shared} | {"json", "topic"}
+        own = {name for name in cls.model_fields if name not in {*TopicSettings.model_fields, "stream"}} | {
+            "json"
+        }
         flags, *rest = super().settings_customise_sources(
             settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
         )

@@ -1,7 +1,6 @@
 """Which topics and groups are looked at: what the streams declare, as far as the cluster has it."""
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from services.consumer.dead_letters import dead_letter_topic
 from services.consumer.handlers import ROLES
+from services.ops.audit.asking import ask
+from services.ops.audit.findings import At
 from services.ops.audit.settings import AuditSettings
-from tandem import kafka
 from tandem.errors import SettingsError
 from tandem.kafka.topics import Topic, existing_topics, ledger_topic, stream_topics
 from tandem.schemas import STREAMS
@@ -29,6 +29,17 @@ class Target:
     letters: tuple[str, int] | None = None  # a topic, and how many partitions it has
     retries: tuple[tuple[str, int], ...] = ()
 
+    @property
+    def own(self) -> list[At]:
+        """Its partitions."""
+        return partitions(self.topic, self.partitions)
+
+    @property
+    def beside(self) -> list[At]:
+        """Those of the topics beside it."""
+        others = [*self.retries, *([] if self.letters is None else [self.letters])]
+        return [at for topic, count in others for at in partitions(topic, count)]
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -38,6 +49,20 @@ class Targets:
     ledger: tuple[str, int] | None
     groups: Sequence[str]
     groups_named: bool
+
+    @property
+    def sources(self) -> list[At]:
+        """The partitions with events."""
+        return [at for target in self.topics for at in target.own]
+
+    @property
+    def others(self) -> list[At]:
+        """The partitions beside them."""
+        return [at for target in self.topics for at in target.beside]
+
+
+def partitions(topic: str, count: int) -> list[At]:
+    return [At(topic, number) for number in range(count)]
 
 
 def declared(settings: AuditSettings) -> list[str]:
@@ -56,11 +81,11 @@ def groups_of(settings: AuditSettings) -> list[str]:
     return list(dict.fromkeys(settings.group or (role.group or name for name, role in roles.items())))
 
 
-async def find_targets(settings: AuditSettings, stop: asyncio.Event) -> Targets:
-    """Look which of them the cluster has. Raises SettingsError when it has none, and what `kafka.using` raises."""
+def find_targets(settings: AuditSettings, stopped: Callable[[], bool]) -> Targets:
+    """Look which of them the cluster has. Raises what `ask` raises."""
     wanted = declared(settings)
 
-    async def ask(admin: AIOKafkaAdminClient) -> Targets:
+    async def look(admin: AIOKafkaAdminClient) -> Targets:
         there = {name: len(each["partitions"]) for name, each in (await existing_topics(admin)).items()}
         compacted = await _compacted(admin, [name for name in wanted if name in there])
         topics = [_target(name, there, compacted=name in compacted) for name in wanted]
@@ -68,7 +93,7 @@ async def find_targets(settings: AuditSettings, stop: asyncio.Event) -> Targets:
         found = None if ledger is None or ledger.name not in there else (ledger.name, there[ledger.name])
         return Targets(topics, found, groups_of(settings), groups_named=bool(settings.group))
 
-    return await kafka.using_admin(settings, stop, ask)
+    return ask(settings, stopped, look)
 
 
 def require_some(targets: Targets, known: Iterable[str]) -> None:

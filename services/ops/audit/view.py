@@ -32,7 +32,7 @@ class View:
 
     @classmethod
     def of(cls, at: At, bounds: Bounds, *, set_aside: bool, compacted: bool = False) -> "View":
-        records = SetAside(at, purged=bounds.log_start > 0) if set_aside else Records(at)
+        records = SetAside(at, bounds.log_start) if set_aside else Records(at)
         return cls(at, bounds, records, RunningSum(bounds.start, records.fold), compacted)
 
     @property
