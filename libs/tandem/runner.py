@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -53,6 +54,9 @@ def _occupy_standard_descriptors() -> None:
     while descriptor <= _STANDARD_ERROR:
         descriptor = os.open(os.devnull, os.O_RDWR)
     os.close(descriptor)
+    nowhere = Path(os.devnull)  # Python has made no stream for those
+    sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
 
 
 async def _supervise(settings: AnySettings, serve: Serve[AnySettings]) -> int:

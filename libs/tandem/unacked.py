@@ -84,8 +84,8 @@ class UnackedFile:
 
     def __init__(self, path: Path) -> None:
         """Raises SettingsError when nothing can be written there."""
-        self._path = path
-        reason = _why_not(path)
+        self._path = real(path)
+        reason = _why_not(self._path)
         if reason:
             raise SettingsError(
                 f"UNACKED_FILE: can't write {escape(str(path))}: {reason}",
@@ -107,6 +107,11 @@ class UnackedFile:
             )
 
 
+def real(path: Path) -> Path:
+    """The file behind links: it is that which is locked, removed and replaced, whatever name it was given by."""
+    return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for links that lead nowhere
+
+
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
     """Open a file to read and to append, created for its owner alone if it is not there, and hold others off meanwhile.
@@ -126,10 +131,10 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
 
 def _why_not(path: Path) -> str | None:
     """Why a file can't be written, found by trying."""
-    there = path.exists()
-    if there and not path.is_file():
-        return "It is no file"
     try:
+        there = path.exists()
+        if there and not path.is_file():
+            return "It is no file"
         with locked(path) as file:
             if not there and os.fstat(file).st_size == 0:
                 path.unlink()

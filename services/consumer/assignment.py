@@ -92,6 +92,10 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         """Partitions that have enough in hand."""
         return {at for at, (held, _) in self._held.items() if held.full}
 
+    def broken(self) -> list[str]:
+        """Partitions whose work has ended by itself."""
+        return [f"{at.topic}/{at.partition}" for at, (held, _) in self._held.items() if held.broken]
+
     async def lag(self) -> int:
         """How far the partitions of the assignment are behind their ends, in offsets, as far as that is known."""
         return sum(

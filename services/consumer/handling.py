@@ -65,6 +65,12 @@ class Handling:
             if task is not None and task.cancelling():
                 raise
             raise RuntimeError("the handler let a cancellation out that was not ours") from error
+        except (Exception, KeyboardInterrupt, GeneratorExit):
+            raise
+        except (
+            BaseException
+        ) as error:  # a panic in a library in Rust, or sys.exit(): it would end each consumer anew
+            raise RuntimeError(f"the handler raised {error!r}") from error
         return () if emitted is None else tuple(emitted)
 
     async def _in_time(self, work: Awaitable[Emitted]) -> Emitted:

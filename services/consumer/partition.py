@@ -62,6 +62,7 @@ class Partition:
         self._failures: dict[int, Failures | None] = {}
         self._news = asyncio.Event()
         self.finishing = asyncio.Event()
+        self.broken = False  # a worker ended although nobody had told it to: what it had in hand stays there
         self._clock = asyncio.get_running_loop().time
 
     @property
@@ -91,8 +92,11 @@ class Partition:
             await self._work()
 
     async def _work(self) -> None:
-        with suppress(StopRequested):  # out of a wait for a schema: the record comes again
-            await self._resolve_all()
+        try:
+            with suppress(StopRequested):  # out of a wait for a schema: the record comes again
+                await self._resolve_all()
+        finally:
+            self.broken |= not self.finishing.is_set()
 
     async def _resolve_all(self) -> None:
         turn_ends = self._clock() + _LONGEST_TURN

@@ -57,6 +57,9 @@ class Watch:
                 )
             if dead := ", ".join(_dead_tasks(self._client)):
                 raise StalledError(f"a task of the client has died: {dead}", ever_got_on=progress.ever)
+            if broken := ", ".join(held.broken()):
+                reason = f"the work on {broken} has ended by itself: a handler has cancelled its task"
+                raise StalledError(reason, ever_got_on=progress.ever)
             await self._look_for(topics)
             lag = await held.unfetched()
             if progress.stalled(self._stats.resolved, lag=lag, now=clock()):

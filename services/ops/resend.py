@@ -11,14 +11,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from errno import EINVAL
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from services.ops.topics import table
@@ -29,11 +30,12 @@ from tandem.headers import COPY, Copy
 from tandem.kafka.rights import Right, require_rights
 from tandem.kafka.topics import existing_topics
 from tandem.log import escape
+from tandem.output import say
 from tandem.records import Outcome, Record, Settled
 from tandem.schemas import STREAMS
 from tandem.settings import TopicSettings
 from tandem.signals import unless_stopped
-from tandem.unacked import NotAcked, Unacked, locked, sent_beside, take_out
+from tandem.unacked import NotAcked, Unacked, locked, real, sent_beside, take_out
 
 _MOST_PROBLEMS = 5
 
@@ -45,7 +47,7 @@ class ResendSettings(TopicSettings):
 
     model_config = SettingsConfigDict(cli_prog_name="tandem resend")
 
-    file: CliPositionalArg[Path] = Field(
+    file: CliPositionalArg[Annotated[Path, AfterValidator(real)]] = Field(
         description="What UNACKED_FILE named; what was sent goes to FILE.sent"
     )
     only: NotAcked | None = Field(None, description="failed: surely not in the log; unknown: perhaps in it")
@@ -82,8 +84,8 @@ class Contents:
 async def serve(settings: ResendSettings, stop: asyncio.Event) -> ExitStatus:
     """Check the file as a whole, send what is wanted of it, and tell what became of it.
 
-    Raises SettingsError for a file that can't be what a producer has written, or topics that are not the streams';
-    UndeliveredError when a record was not acknowledged.
+    Raises SettingsError for a file that no producer has written, or for other topics than the streams'; UndeliveredError
+    when a record was not acknowledged.
     """
     log.configure(settings.log_level, settings.log_format, sys.stderr)
     with nullcontext() if settings.dry_run else _alone(settings.file):
@@ -97,15 +99,14 @@ async def _serve(settings: ResendSettings, stop: asyncio.Event) -> None:
     require_known(contents, destinations(settings), where)
     wanted = {at: count for at, count in contents.counts.items() if settings.only in {None, at[1]}}
     if settings.dry_run or not wanted:
-        sys.stdout.write(table(_rows(wanted)) if wanted else "nothing to send\n")
+        say(table(_rows(wanted)) if wanted else "nothing to send\n")
         return
     topics = {topic: contents.highest[topic] for topic, _ in wanted}
     await kafka.using_admin(settings, stop, partial(_require_topics, topics))
     resending = Resending(settings, contents.size)
     await resending.run(stop)
-    sys.stdout.write(table(_rows(wanted, resending.acked)))
-    left = sum(wanted.values()) - resending.acked.total()
-    if left:
+    say(table(_rows(wanted, resending.acked)))
+    if left := sum(wanted.values()) - resending.acked.total():
         raise UndeliveredError(
             f"{left} of {sum(wanted.values())} were not acknowledged and stay in {where}",
             "Look into the lines above, and run it again",
@@ -123,6 +124,8 @@ def read(path: Path) -> Contents:
     """Look at every line of a file. Raises SettingsError when it can't be read."""
     contents = Contents()
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(EINVAL, "It is no file")  # noqa: TRY301 -- a pipe may never begin, and a device never end
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 contents.note(number, line)
@@ -137,9 +140,8 @@ def read(path: Path) -> Contents:
 def require_known(contents: Contents, allowed: set[str], where: str) -> None:
     """Raise SettingsError that names malformed lines, or topics that are not among those allowed."""
     if contents.problems:
-        named = "; ".join(map(escape, contents.problems))
         raise SettingsError(
-            f"{where} has {contents.malformed} lines that are no unacknowledged records: {named}",
+            f"{where} has {contents.malformed} lines that are no unacknowledged records: {escape('; '.join(contents.problems))}",
             "Nothing was sent. Mend or remove them",
         )
     strangers = sorted({topic for topic, _ in contents.counts} - allowed)
@@ -227,8 +229,7 @@ class Resending:
 
 def copy_of(unacked: Unacked) -> Record:
     """The record as it was, with a header that says that it may be in the log a second time."""
-    record = unacked.record
-    return record._replace(headers=[*record.headers, (COPY, Copy.RESEND.encode())])
+    return unacked.record._replace(headers=[*unacked.headers, (COPY, Copy.RESEND.encode())])
 
 
 def _lines(path: Path, size: int) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ from tandem import kafka, log
 from tandem.errors import ExitStatus, SettingsError
 from tandem.kafka.rights import Right
 from tandem.kafka.topics import Topic, ensure_topics, existing_topics, ledger_topic, settle, stream_topics
+from tandem.output import say
 from tandem.schemas import STREAMS
 from tandem.settings import StreamName, TopicSettings
 
@@ -51,7 +52,7 @@ async def serve(settings: TopicsSettings, stop: asyncio.Event) -> ExitStatus:
     """Do what `action` says and print it: the result to standard output, log lines to standard error."""
     log.configure(settings.log_level, settings.log_format, sys.stderr)
     rows = await _rows(settings, stop)
-    sys.stdout.write(orjson.dumps(rows).decode() + "\n" if settings.json_output else table(rows))
+    say(orjson.dumps(rows).decode() + "\n" if settings.json_output else table(rows))
     return ExitStatus.FAILURE if settings.action == "diff" and rows else ExitStatus.DONE
 
 

@@ -1,7 +1,7 @@
 """The consumer with a role that does what the events say: `python -m tests.integration.scripted_role`, with ROLE=scripted.
 
 The order's id is `<plan>:<anything>`, where the plan is `ok`, `fail` (always), `fail2` (twice), `reject`, `slow` (for a second),
-`hang`, or `kill fetch`, which ends that task of aiokafka's.
+`hang`, `kill fetch`, which ends that task of aiokafka's, or `cancel once`, which ends the one that it runs in.
 """
 
 import asyncio
@@ -45,10 +45,19 @@ class Scripted:
                 await asyncio.Event().wait()
             case "kill fetch":
                 _end_task("_fetch_requests_routine")
+            case "cancel once" if tries == 1:
+                await _end_itself()
         log.info("done", order=order.order_id, offset=source.offset, topic=source.topic)
 
     def report(self) -> tuple[str, dict[str, Any]]:
         return "scripted_report", {"orders": len(self._tries)}
+
+
+async def _end_itself() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
 
 
 def _end_task(routine: str) -> None:

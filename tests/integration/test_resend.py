@@ -251,6 +251,29 @@ async def test_two_at_once_are_one_too_many(
     assert len(await cluster.read(topic)) == 20_000
 
 
+@pytest.mark.parametrize("how", ["| head -c 0", ">&-", ">&- 2>&-", ">/dev/full"])
+async def test_where_nothing_can_be_printed_all_is_done_nevertheless(
+    how: str, bootstrap_servers: str, topic: str, path: Path, cluster: ClusterClient
+) -> None:
+    await cluster.create_topic(topic)
+    write(path, [line(topic, 0)])
+    process = await asyncio.create_subprocess_exec(
+        *("/bin/bash", "-o", "pipefail", "-c", f"{sys.executable} -m services.ops resend {path} {how}"),
+        cwd=path.parent,
+        env={"KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "KAFKA_TOPIC": topic, "LOG_FORMAT": "json"}
+        | {"PATH": os.environ["PATH"]},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    ended = await answer(process)
+    if how == ">/dev/full":
+        assert (ended.status, ended.error) == (1, "Can't write to standard output: No space left on device")
+    else:
+        assert (ended.status, ended.errors) == (0, "")
+    assert read(path) == []
+    assert len(read(sent_beside(path))) == 1
+
+
 async def test_without_a_broker_the_file_stays_as_it_is(topic: str, path: Path, tmp_path: Path) -> None:
     write(path, [line(topic, 0)])
     process = await _start(tmp_path, topic, f"localhost:{free_port()}", path, "--connect-timeout=1s")

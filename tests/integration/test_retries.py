@@ -247,6 +247,19 @@ async def test_a_client_that_does_not_fetch_any_more_is_replaced(
     assert await cluster.committed(one, one) == {0: 2}
 
 
+@pytest.mark.parametrize("concurrency", ["1", "3"])
+async def test_a_handler_that_ends_its_own_task_does_not_leave_the_partition_standing(
+    one: str, cluster: ClusterClient, scripted: Run, concurrency: str
+) -> None:
+    await cluster.write(one, order("cancel once"))
+    async with scripted(concurrency=concurrency) as consumer:
+        restarted = await consumer.until("consumer_restarted")
+        assert f"{one}/0" in restarted["reason"]
+        await consumer.until("done", order="cancel once:0")
+        assert await consumer.end(SIGTERM) == 0
+    assert await cluster.committed(one, one) == {0: 1}
+
+
 async def test_a_static_member_comes_back_without_a_rebalance(
     cluster: ClusterClient, topic: str, scripted: Run
 ) -> None:

@@ -15,10 +15,15 @@ from tandem.formats.schema import Schema
 from tandem.formats.shape import record
 from tests.unit.mutations import change_tree, mutate, number
 
+_LARGEST = 1_000_000  # characters
+
 
 def schema_like(model: type[Struct], random: Random) -> Schema:
-    """A schema like that of the model, in a format that has its own reader for each."""
-    return random.choice((avro_like, proto_like, descriptor_like))(model, random)
+    """A schema like that of the model, in a format that has its own reader for each, of a size that registries take."""
+    while True:
+        schema = random.choice((avro_like, proto_like, descriptor_like))(model, random)
+        if len(schema.text) <= _LARGEST:
+            return schema
 
 
 def proto_like(model: type[Struct], random: Random) -> Schema:

@@ -101,7 +101,17 @@ def keep_the_promise(of: Subject, codec: tuple[Encoder, Decoder], value: bytes) 
             assert not isinstance(error.__cause__, MemoryError | SystemError), "not even inside"
         case event:
             assert type(event) is of.model
-            assert decoder.decode(encoder.encode(event)) == event
+            again = outcome(decoder, written) if (written := written_again(encoder, event)) else event
+            assert again == event
+
+
+def written_again(encoder: Encoder, event: Struct) -> bytes | None:
+    """None for a number that JSON can say, and the format can't: the streams' models have bounds."""
+    try:
+        return encoder.encode(event)
+    except CodecError:
+        assert isinstance(event, Parcel)
+        return None
 
 
 def outcome(decoder: Decoder, value: bytes) -> Any:

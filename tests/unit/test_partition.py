@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
 from services.consumer.backlog import Message
@@ -166,3 +167,33 @@ async def test_a_stop_in_the_midst_of_a_record_lets_the_others_in_hand_end() -> 
     mark = partition.offsets.committable()
     assert mark is not None
     assert mark.offset == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.parametrize("error", [asyncio.CancelledError, StopRequested])
+async def test_a_worker_that_ends_by_itself_is_noticed(error: type[BaseException], concurrency: int) -> None:
+    """A handler has cancelled its task, say: what it had in hand would stay there for ever."""
+
+    async def resolve(*_: object) -> Resolution:
+        await asyncio.sleep(0)
+        raise error
+
+    partition = Partition(AT, 1, resolve, concurrency=concurrency)
+    partition.add(records(1))
+    running = asyncio.create_task(partition.run(), name="run")
+    async with asyncio.timeout(5):
+        while not partition.broken:  # noqa: ASYNC110 -- it tells nobody
+            await asyncio.sleep(0)
+    partition.finish()
+    await asyncio.wait((running,))
+
+
+async def test_a_partition_that_was_told_to_finish_is_not_broken() -> None:
+    async def resolve(*_: object) -> Resolution:
+        partition.finish()
+        raise StopRequested
+
+    partition = Partition(AT, 1, resolve, concurrency=3)
+    partition.add(records(1))
+    await partition.run()
+    assert not partition.broken

@@ -162,6 +162,17 @@ async def test_a_cancellation_from_inside_a_handler_does_not_end_the_partition()
     assert [(offset, stage) for offset, stage, _ in letters.put_aside] == [(7, "handle")]
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), type("PanicException", (BaseException,), {})("of Rust")])
+async def test_what_is_no_exception_does_not_end_the_consumer(error: BaseException) -> None:
+    """A library in Rust panics at a record: it would do so again after each start."""
+
+    async def handle(_: Order) -> None:
+        raise error
+
+    letters, _ = await resolve(handle)
+    assert letters.put_aside == [(7, "handle", f"the handler raised {error!r}")]
+
+
 async def test_a_cancellation_from_outside_leaves_the_record_unresolved() -> None:
     started = asyncio.Event()
 

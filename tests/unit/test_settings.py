@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from services.ops.dlq import DlqSettings
+from services.ops.resend import ResendSettings
 from tandem.durations import Interval
 from tandem.errors import ExitStatus, SettingsError, UsageError
 from tandem.schemas import STREAMS
@@ -166,6 +168,14 @@ def test_two_starts_are_refused() -> None:
     assert "keep one" in complaint("--from-beginning", "--offset", "end", of=ConsumerSettings)
 
 
+@pytest.mark.parametrize(
+    "name", ["orders", "js_shoe", "mine", "orders-dlt", "orders-retry-30s", "x-parking"]
+)
+def test_the_ledgers_do_not_lie_among_events(name: str) -> None:
+    told = complaint("--ledger-topic", name, "--kafka-topic", "mine")
+    assert f"LEDGER_TOPIC={name} is a topic for events" in told
+
+
 def test_levels_are_known_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_LEVEL", "WARN")
     assert producer().log_level == "warn"
@@ -201,6 +211,17 @@ def test_a_password_in_an_address_is_not_shown() -> None:
     message = complaint("--kafka-bootstrap-servers", f"SASL_SSL://user:{SECRET}@host:9092")
     assert SECRET not in message
     assert "…@host:9092 takes host:port" in message
+
+
+@pytest.mark.parametrize("settings", [ResendSettings, DlqSettings])
+def test_what_is_missing_is_named_and_no_other_setting_shown(
+    settings: type[ResendSettings | DlqSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_API_SECRET", SECRET)
+    with pytest.raises(SettingsError) as caught:
+        read_settings(settings, [""])  # `tandem resend "$FILE"` without FILE
+    assert " is missing" in caught.value.cause
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/", "a\x00b"])

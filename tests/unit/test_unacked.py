@@ -115,6 +115,19 @@ def test_where_nothing_can_be_written_is_told_at_the_start(tmp_path: Path) -> No
         assert caught.value.cause == f"UNACKED_FILE: can't write {path}: {reason}"
 
 
+def test_a_name_that_is_too_long_is_told_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="too long"):
+        UnackedFile(tmp_path / ("x" * 300))
+
+
+def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "volume")
+    UnackedFile(link).append(settled(RECORD))
+    assert link.is_symlink()
+    assert len(lines(tmp_path / "volume")) == 1
+
+
 def test_a_full_disk_leaves_whole_lines_and_the_service_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -163,12 +163,15 @@ class _HelpFormatter(RawDescriptionHelpFormatter):
 
 
 def _problem(settings: type[BaseSettings], detail: Mapping[str, Any]) -> str:
-    message = str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "should be", 1)
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = re.sub(r"^(Input|String) should", "should", message)
     if not detail["loc"]:
         return message
     name, field = _field(settings, str(detail["loc"][0]))
     if field.validation_alias is None:
         name = f"{settings.model_config.get('env_prefix', '')}{name}"
+    if detail["type"] == "missing":  # its input is all that was given, secrets too
+        return f"{name.upper()} is missing"
     got = "" if _is_secret(field) else f"={_shown(detail['input'])}"
     return f"{name.upper()}{got} {message}"
 
