@@ -13,7 +13,7 @@ from services.consumer.backlog import Message
 from services.consumer.handler import Handler
 from services.consumer.membership import remedy
 from services.consumer.offsets import CommitPolicy
-from services.consumer.watch import Watch
+from services.consumer.watch import StalledError, Watch
 from tandem.errors import SettingsError, StopRequested, TandemError
 from tandem.kafka.diagnosis import describe
 from tandem.settings import ConsumerSettings
@@ -25,6 +25,7 @@ _FULL_POLL_MS = 20  # while a partition has enough in hand: it may have room aga
 _NOWHERE = TopicPartition("", 0)
 _MOST_RECORDS = 500  # of one partition in one go: keeps the loop responsive
 _ERROR_PAUSE = 1.0
+_LAST_COMMIT_SECONDS = 3.0
 _LOOK_MS = 200  # enough for a fetch that fails to fail again, so that its partition is known
 
 log = structlog.get_logger()
@@ -58,23 +59,36 @@ class Consumer:
 
         Raises, in a group, StalledError when a new client is needed and what else can't be mended here.
         """
+        tasks = asyncio.TaskGroup()
+        held = self._assignment(tasks, prepare, begin)
+        try:
+            async with tasks:
+                await self._live(tasks, held, topics, stop)
+        except* StalledError:
+            await held.finish(0.0, _LAST_COMMIT_SECONDS)  # or what was resolved would come again
+            raise
+
+    def _assignment(self, tasks: asyncio.TaskGroup, prepare: Prepare, begin: Begin) -> Assignment:
         policy = CommitPolicy(self._settings.commit_records, self._settings.commit_interval)
-        async with asyncio.TaskGroup() as tasks:
-            static = self._settings.group_instance_id is not None
-            twin_seconds = self._settings.session_timeout if static else 0.0
-            held = Assignment(self._client, tasks, prepare, begin, policy, twin_seconds)
-            self._client.subscribe(topics, listener=held)
-            watch = Watch(self._settings, self._client, self._stats, self._patience)
-            beside = [
-                tasks.create_task(self._commit(held), name="commit"),
-                tasks.create_task(self._statistics(held), name="statistics"),
-                tasks.create_task(watch.run(topics, held), name="watch progress"),
-            ]
-            with suppress(StopRequested):
-                await unless_stopped(stop, self._poll(held))
-            for task in beside:
-                task.cancel()
-            await self._drain(held)
+        static = self._settings.group_instance_id is not None
+        twin_seconds = self._settings.session_timeout if static else 0.0
+        return Assignment(self._client, tasks, prepare, begin, policy, twin_seconds)
+
+    async def _live(
+        self, tasks: asyncio.TaskGroup, held: Assignment, topics: Sequence[str], stop: asyncio.Event
+    ) -> None:
+        self._client.subscribe(topics, listener=held)
+        watch = Watch(self._settings, self._client, self._stats, self._patience)
+        beside = [
+            tasks.create_task(self._commit(held), name="commit"),
+            tasks.create_task(self._statistics(held), name="statistics"),
+            tasks.create_task(watch.run(topics, held), name="watch progress"),
+        ]
+        with suppress(StopRequested):
+            await unless_stopped(stop, self._poll(held))
+        for task in beside:
+            task.cancel()
+        await self._drain(held)
 
     async def _poll(self, held: Assignment) -> None:
         while True:

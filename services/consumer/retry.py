@@ -11,6 +11,8 @@ from services.consumer.origin import Origin, Place
 from tandem.durations import Duration
 from tandem.settings import ConsumerSettings
 
+RETRY = "-retry-"  # between the name of a topic and the delay
+
 
 class Failures(NamedTuple):
     """What is known of a record that was tried and is to be tried again.
@@ -87,7 +89,7 @@ class RetryPolicy:
 
 def retry_topic(topic: str, delay: Duration) -> str:
     """The topic in which records wait for so long before they are tried again."""
-    return f"{topic}-retry-{delay}"
+    return f"{topic}{RETRY}{delay}"
 
 
 def places(topics: Sequence[str], delays: Sequence[Duration]) -> dict[str, Place]:

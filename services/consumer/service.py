@@ -26,6 +26,7 @@ from services.consumer.resolver import Resolver
 from services.consumer.restore import must_agree, restorer
 from services.consumer.retry import RetryPolicy, places
 from services.consumer.retry_topics import RetryTopics, retry_topics
+from services.consumer.stranded import tell_stranded
 from services.consumer.waiting_keys import WaitingKeys
 from services.consumer.watch import StalledError
 from tandem import kafka
@@ -38,8 +39,10 @@ from tandem.kafka.topics import Topic, ensure_topics, stream_topics
 from tandem.schemas import STREAMS
 from tandem.schemas.stream import Stream
 from tandem.settings import ConsumerSettings
+from tandem.signals import unless_stopped
 from tandem.stats import ConsumerStats
 
+_RESTART_PAUSE = 1.0
 _MOST_PATIENCE = 10  # times STALL_TIMEOUT, while nothing helps
 
 log = structlog.get_logger()
@@ -118,6 +121,7 @@ async def _prepare_topics(settings: ConsumerSettings, job: Job, stop: asyncio.Ev
         if settings.auto_offset_reset == "latest":
             starts |= {each.name: "end" for each in job.topics}
         await commit_starts(settings, starts, job.group, stop)
+    await tell_stranded(settings, job.topics, list(job.places), job.group, stop)
     if settings.retry_keep_order:
         for topic in job.topics:
             family = [topic.name, *(each for each, at in job.places.items() if at.source == topic.name)]
@@ -172,6 +176,7 @@ async def _consume(
         if stalled is None:
             return
         log.error("consumer_restarted", reason=str(stalled))
+        await unless_stopped(stop, asyncio.sleep(_RESTART_PAUSE))
         # What did not help may not help the next time.
         longest = settings.stall_timeout * _MOST_PATIENCE
         patience = settings.stall_timeout if stalled.ever_got_on else min(patience * 2, longest)

@@ -324,3 +324,16 @@ async def test_a_topic_that_is_there_again_is_read_from_its_beginning(
         await consumer.until("done", order="ok:9")
         assert await consumer.end(SIGTERM) == 0
     assert await cluster.committed(one, one) == {0: 1}
+
+
+async def test_what_waits_in_a_retry_topic_that_nobody_reads_any_more_is_told(
+    one: str, cluster: ClusterClient, scripted: Run
+) -> None:
+    await cluster.write(one, order("fail"))
+    async with scripted(retry_attempts=1, retry_delays="1h") as first:
+        await first.until("retry_deferred")
+        assert await first.end(SIGTERM) == 0
+    async with scripted(retry_delays="100ms") as second:
+        line = await second.until("retry_topic_not_read")
+        assert (line["topic"], line["records"]) == (f"{one}-retry-3600s", 1)
+        assert await second.end(SIGTERM) == 0
