@@ -231,14 +231,15 @@ needs_kcat = pytest.mark.skipif(
 async def test_kcat_reads_our_json(
     event_format: Format, settings: MakeSettings, bootstrap_servers: str, topic: str
 ) -> None:
-    """Key, header and event; where there is a schema, a zero and the schema's id as numbers in front."""
+    """Key, headers and event; where there is a schema, a zero and the schema's id as numbers in front."""
     events = await produce(settings(event_format))
     taken_apart = ("-s", "value=>bIs") if event_format is Format.JSONSCHEMA else ()
     head = "0[1-9][0-9]*" if taken_apart else ""
 
     lines = (await kcat(bootstrap_servers, topic, "%k\t%h\t%s\n", *taken_apart)).decode().splitlines()
 
-    found = [re.fullmatch(rf"([0-9]+)\tce_id=[0-9a-f]+/\d/\d+\t{head}(\{{.*)", line) for line in lines]
+    headers = r"ce_id=[0-9a-f]+/\d/\d+,tandem_crc32=[0-9a-f]{8}"
+    found = [re.fullmatch(rf"([0-9]+)\t{headers}\t{head}(\{{.*)", line) for line in lines]
     assert None not in found, lines
     read = sorted((match[1], match[2]) for match in found if match)
     assert read == sorted((str(event.account), msgspec.json.encode(event).decode()) for event in events)
