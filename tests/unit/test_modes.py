@@ -42,5 +42,5 @@ async def test_what_does_not_come_back_is_an_error_that_says_where_it_is() -> No
     arrivals.show("consumer", {"event": "consumer_started", "topics": ["orders"]})
     producer: Any = OneMessage(arrivals)
     consumer: Any = Ended()
-    with pytest.raises(TandemError, match="still waiting for orders/2 up to offset 41"):
+    with pytest.raises(TandemError, match="still waiting for orders/2 at offset 41"):
         await _round_trip(producer, 1, arrivals, consumer)

@@ -168,9 +168,7 @@ def test_two_starts_are_refused() -> None:
     assert "keep one" in complaint("--from-beginning", "--offset", "end", of=ConsumerSettings)
 
 
-@pytest.mark.parametrize(
-    "name", ["orders", "js_shoe", "mine", "orders-dlt", "orders-retry-30s", "x-parking"]
-)
+@pytest.mark.parametrize("name", ["orders", "js_shoe", "mine", "orders-dlt", "orders-retry-30s", "x-parking"])
 def test_the_ledgers_do_not_lie_among_events(name: str) -> None:
     told = complaint("--ledger-topic", name, "--kafka-topic", "mine")
     assert f"LEDGER_TOPIC={name} is a topic for events" in told
