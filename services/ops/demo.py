@@ -15,13 +15,13 @@ from pydantic_settings import SettingsConfigDict
 
 from services.consumer.handlers import ROLES, choose_role
 from services.ops.cluster import KafkaCluster
-from services.ops.lag import lag
 from services.ops.ports import HOST, listens
 from services.ops.registry_server import REGISTRY_PORT, SchemaRegistryServer, registry_url
 from tandem.child import Child, Line, child
 from tandem.encoding import format_of
 from tandem.errors import ExitStatus, StopRequested, TandemError, UnavailableError
 from tandem.formats.schema import Format
+from tandem.kafka.lag import lag
 from tandem.log import relay
 from tandem.schemas import STREAMS
 from tandem.settings import ConsumerSettings, KafkaSettings, ProducerSettings, StreamName
