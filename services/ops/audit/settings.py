@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from tandem.durations import Duration
 from tandem.schemas import STREAMS
-from tandem.settings import StreamName, Time, TopicSettings
-from tandem.settings.flags import Without
+from tandem.settings import StreamName, Time
+from tandem.settings.flags import FlagSettings
 from tandem.settings.types import TopicName
 
 _RUN = re.compile(r"[0-9a-f]{12}")
@@ -30,7 +30,7 @@ def _runs(value: object) -> tuple[str, ...]:
     return runs
 
 
-class AuditSettings(TopicSettings):
+class AuditSettings(FlagSettings):
     """Account for every message, by name: status 0 all is well, 6 loss, 7 duplicates, 8 not all could be checked."""
 
     model_config = SettingsConfigDict(cli_prog_name="tandem audit")
@@ -62,21 +62,3 @@ class AuditSettings(TopicSettings):
     @classmethod
     def _one_topic(cls, values: dict[str, Any]) -> dict[str, Any]:
         return values | {"kafka_topic": values["topic"]} if values.get("topic") else values
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read what says which cluster and topics from everywhere, the rest from flags alone."""
-        own = {name for name in cls.model_fields if name not in {*TopicSettings.model_fields, "stream"}} | {
-            "json"
-        }
-        flags, *rest = super().settings_customise_sources(
-            settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
-        )
-        return flags, *(Without(settings_cls, source, own) for source in rest)

@@ -3,18 +3,12 @@
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainValidator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    CliPositionalArg,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import CliPositionalArg, NoDecode, SettingsConfigDict
 
 from services.ops.dlq.letter import At, milliseconds
 from tandem.schemas import STREAMS
-from tandem.settings import StreamName, TopicSettings
-from tandem.settings.flags import Without
+from tandem.settings import StreamName
+from tandem.settings.flags import FlagSettings
 from tandem.settings.types import SteadyPace
 
 _MILLISECONDS = "s@"
@@ -48,7 +42,7 @@ _FOR = {
 _NOT_FOR_PURGE = ("max_letters", "all_letters")
 
 
-class DlqSettings(TopicSettings):
+class DlqSettings(FlagSettings):
     """Dead letters: list and show them, redrive them to their topics, purge them."""
 
     model_config = SettingsConfigDict(cli_prog_name="tandem dlq")
@@ -100,24 +94,3 @@ class DlqSettings(TopicSettings):
         if self.action == "purge" and given.intersection(_NOT_FOR_PURGE):
             raise ValueError("--max and --all are not for purge: it removes from the oldest letter on")
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read what says which cluster and topics from everywhere, the rest from flags alone.
-
-        A KEY, STAGE or RATE in the environment or in `.env` is meant for another program.
-        """
-        shared = {*TopicSettings.model_fields, "stream"}
-        fields = {name: field for name, field in cls.model_fields.items() if name not in shared}
-        own = {*fields, *(str(field.validation_alias) for field in fields.values())}
-        flags, *rest = super().settings_customise_sources(
-            settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
-        )
-        return flags, *(Without(settings_cls, source, own) for source in rest)
