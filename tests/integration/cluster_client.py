@@ -13,7 +13,15 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 _SECONDS = 20.0
 
@@ -65,6 +73,15 @@ class ClusterClient:
         dotted = {key.replace("_", "."): value for key, value in configs.items()}
         made = self._admin.create_topics([NewTopic(name, partitions, 1, config=dotted)])
         await asyncio.to_thread(made[name].result, _SECONDS)
+
+    async def configure_topic(self, name: str, **configs: str) -> None:
+        """Set configs of a topic; they are written with underscores for dots."""
+        entries = [
+            ConfigEntry(key.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+            for key, value in configs.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        await asyncio.to_thread(self._admin.incremental_alter_configs([resource])[resource].result, _SECONDS)
 
     async def delete_topic(self, name: str) -> None:
         await asyncio.to_thread(self._admin.delete_topics([name])[name].result, _SECONDS)

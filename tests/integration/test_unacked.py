@@ -71,13 +71,17 @@ async def test_there_is_no_file_when_all_is_acknowledged(
 async def test_what_kafka_refuses_is_kept_at_once_and_the_run_goes_on(
     topic: str, tmp_path: Path, cluster: ClusterClient, produce: Run
 ) -> None:
-    """A topic that takes only small batches: of those that come one by one some are too large."""
+    """A topic that takes no batch for a while, since all are too large for it."""
     path = tmp_path / "unacked.jsonl"
-    await cluster.create_topic(topic, partitions=1, max_message_bytes="303")
+    await cluster.create_topic(topic, partitions=1)
     async with produce(message_interval="20ms", unacked_file=path) as producer:
-        await producer.until("delivery_report", outcome="failed")
+        await producer.until("delivery_report", outcome="acked")
+        await cluster.configure_topic(topic, max_message_bytes="100")
+        await producer.until("delivery_report", outcome="failed", count=5)
         assert path.exists()
-        await producer.until("delivery_report", outcome="acked", count=20)
+        await cluster.configure_topic(topic, max_message_bytes="100000")
+        acked = len(producer.events("delivery_report", outcome="acked"))
+        await producer.until("delivery_report", outcome="acked", count=acked + 5)
         assert await producer.end(SIGTERM) == 5
     failed = producer.events("delivery_report", outcome="failed")
     assert {line.outcome for line in unacked(path)} == {"failed"}
