@@ -22,8 +22,6 @@ log = structlog.get_logger()
 
 Headers = Mapping[str, bytes]
 
-_LEAVES = frozenset({Resolution.HANDLED, Resolution.DEAD_LETTERED, Resolution.DEFERRED})
-
 
 class Resolver:
     """Resolves the records of a job's topics.
@@ -59,9 +57,14 @@ class Resolver:
             return again
         else:
             how = await self._try(record, headers, place, failures)
+            if (
+                self._waiting is not None
+                and place.level
+                and record.key is not None
+                and isinstance(how, Resolution)
+            ):
+                self._waiting.leave(Family(place.source, record.partition), record.key, place.level)
         self._count(headers, how)
-        if self._waiting is not None and place.level and how in _LEAVES and record.key is not None:
-            self._waiting.leave(Family(place.source, record.partition), record.key, place.level)
         return how
 
     async def _try(
