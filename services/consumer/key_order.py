@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from services.consumer.membership import commits_client
 from services.consumer.origin import Place
 from services.consumer.waiting_keys import Family, WaitingKeys
 from tandem import kafka
@@ -46,12 +47,7 @@ class KeyOrder:
         async with self._reading[family]:
             if self._known.get(family) is assignment:
                 return
-            make = partial(
-                AIOKafkaConsumer,
-                **kafka.client_arguments(self._settings),
-                group_id=self._group,  # to ask for its commits: it does not join
-                enable_auto_commit=False,
-            )
+            make = partial(commits_client, self._settings, self._group)
             await kafka.using(self._settings, make, self._stop, partial(self._read, family=family))
             self._known[family] = assignment
 

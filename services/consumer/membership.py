@@ -40,6 +40,11 @@ def group_client(settings: ConsumerSettings, group: str) -> AIOKafkaConsumer:
     )
 
 
+def commits_client(settings: ConsumerSettings, group: str) -> AIOKafkaConsumer:
+    """A client that asks for a group's commits, or makes some, and does not join; not started."""
+    return AIOKafkaConsumer(**kafka.client_arguments(settings), group_id=group, enable_auto_commit=False)
+
+
 def remedy(error: KafkaError) -> str | None:
     """What a person must change, for an error that trying again does not mend."""
     match error:

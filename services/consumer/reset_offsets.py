@@ -13,6 +13,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, LeaderNotAvailableError
 
+from services.consumer.membership import commits_client
 from tandem import kafka
 from tandem.durations import growing_delays
 from tandem.errors import SettingsError, UnavailableError
@@ -32,9 +33,7 @@ async def reset_offsets(
     A member that was killed stays in the group until its session times out, so a group that is in use is asked again
     for that long. Raises SettingsError when it still is.
     """
-    make = partial(
-        AIOKafkaConsumer, **kafka.client_arguments(settings), group_id=group, enable_auto_commit=False
-    )
+    make = partial(commits_client, settings, group)
     move = partial(_move, settings=settings, topics=topics, group=group)
     longest = settings.connect_timeout + settings.session_timeout
     try:
@@ -56,9 +55,7 @@ async def commit_starts(
     waits in a retry topic is never to be skipped. Others that are in the group already have done so.
     """
     if starts:
-        make = partial(
-            AIOKafkaConsumer, **kafka.client_arguments(settings), group_id=group, enable_auto_commit=False
-        )
+        make = partial(commits_client, settings, group)
         await kafka.using(settings, make, stop, partial(_commit_starts, starts=starts))
 
 
