@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
+LOCK := $(RUN)/uv pip compile --quiet pyproject.toml --universal --generate-hashes --no-header
 
 .PHONY: help setup demo broker registry run-producer run-consumer test test-unit test-integration fuzz faults schemas lint format types lock clean
 
@@ -62,8 +63,9 @@ format: setup ## ruff: rewrite
 types: setup ## mypy, strict
 	$(RUN)/mypy
 
-lock: setup ## write requirements.lock anew (UPGRADE=--upgrade for the newest versions)
-	$(RUN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-header $(UPGRADE) -o requirements.lock
+lock: setup ## write both lock files anew (UPGRADE=--upgrade for the newest versions)
+	$(LOCK) --all-extras $(UPGRADE) -o requirements.lock
+	$(LOCK) --constraint requirements.lock --no-annotate -o requirements-runtime.lock
 
 clean: ## remove what was built and what the embedded broker keeps
 	rm -rf $(VENV) .tandem .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
