@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from services.ops import audit, broker, demo, dlq, registry, resend, topics
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or [""]
     if name in COMMANDS:
         return run(COMMANDS[name].settings, COMMANDS[name].serve, rest)
+    if name == "--version":
+        sys.stdout.write(f"tandem {version('tandem')}\n")
+        return ExitStatus.DONE
     asked = name in {"-h", "--help"}
     (sys.stdout if asked else sys.stderr).write(_usage(name))
     return ExitStatus.DONE if asked else ExitStatus.USAGE
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _usage(name: str) -> str:
     lines = [f"  {command:10}{(known.settings.__doc__ or '').strip()}" for command, known in COMMANDS.items()]
     wrong = f"error: there is no command {name}\n" if name and not name.startswith("-") else ""
-    return "\n".join([f"{wrong}usage: tandem COMMAND [--help]", "", *lines, ""])
+    return "\n".join([f"{wrong}usage: tandem COMMAND [--help]", "       tandem --version", "", *lines, ""])
 
 
 if __name__ == "__main__":
