@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 import structlog
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -76,6 +77,11 @@ class Delivery:
         finally:
             await self._close()
             await self._tasks.__aexit__(None, None, None)
+
+    @property
+    def client(self) -> AIOKafkaProducer | None:
+        """The client in use; None while it is being replaced."""
+        return self._client.current
 
     async def put(self, records: Iterable[Record]) -> None:
         """Accept records for sending, in order; waits while their lanes are full."""

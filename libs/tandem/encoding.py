@@ -8,14 +8,13 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-from tandem.codec import Codecs, Decoder, Encoder, UnknownSchemaError
+from tandem.codec import Codecs, Decoder, Encoder, Registry, UnknownSchemaError
 from tandem.errors import CodecError
 from tandem.formats.schema import Format
 from tandem.headers import Headers
 from tandem.kafka.rights import Right
 from tandem.kafka.topics import Topic, ensure_topics, stream_topics
 from tandem.records import Record
-from tandem.registry import SchemaRegistry, open_registry
 from tandem.schemas.stream import Stream
 from tandem.settings import ServiceSettings
 
@@ -23,11 +22,13 @@ from tandem.settings import ServiceSettings
 @asynccontextmanager
 async def registry_for(
     settings: ServiceSettings, streams: Iterable[Stream], stop: asyncio.Event
-) -> AsyncIterator[SchemaRegistry | None]:
+) -> AsyncIterator[Registry | None]:
     """Reach the schema registry, if the format of one of the streams needs one."""
     if all(format_of(settings, stream) is Format.JSON for stream in streams):
         yield None
         return
+    from tandem.registry import open_registry  # noqa: PLC0415 -- 15 MB that plain JSON has no use for
+
     async with open_registry(settings, stop) as registry:
         yield registry
 
@@ -37,7 +38,7 @@ def format_of(settings: ServiceSettings, stream: Stream) -> Format:
     return settings.event_format or stream.format
 
 
-def codecs_for(settings: ServiceSettings, stream: Stream, registry: SchemaRegistry | None) -> Codecs:
+def codecs_for(settings: ServiceSettings, stream: Stream, registry: Registry | None) -> Codecs:
     """The codecs of a stream's format."""
     return Codecs(format_of(settings, stream), registry, settings.unknown_fields)
 
@@ -73,7 +74,7 @@ class EventEncoder:
         cls,
         settings: ServiceSettings,
         streams: Iterable[Stream],
-        registry: SchemaRegistry | None,
+        registry: Registry | None,
         stop: asyncio.Event,
     ) -> Self:
         """Make sure that the topics are there and, in a format with schemas, the schemas are registered.
@@ -105,7 +106,7 @@ class EventEncoder:
 
 
 async def _destinations(
-    settings: ServiceSettings, stream: Stream, registry: SchemaRegistry | None, stop: asyncio.Event
+    settings: ServiceSettings, stream: Stream, registry: Registry | None, stop: asyncio.Event
 ) -> _Destinations:
     topics: Mapping[str, Topic] = stream_topics(settings, stream)
     await ensure_topics(settings, {Right.WRITE: list(topics.values())}, stop)

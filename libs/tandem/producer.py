@@ -8,6 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from aiokafka import AIOKafkaProducer
 from msgspec import Struct
 
 from tandem import kafka
@@ -95,6 +96,11 @@ class EventProducer:
     def in_flight(self) -> int:
         """Records accepted whose fate is open."""
         return self._delivery.in_flight
+
+    @property
+    def client(self) -> AIOKafkaProducer | None:
+        """The client in use, for those who look on; None while it is being replaced. It must have been entered."""
+        return self._delivery.client
 
     async def send(self, event: Struct) -> Fate:
         """Send one event and return its fate: of a stream with several topics, the worst of its records.

@@ -44,6 +44,11 @@ class RenewedProducer:
         """The latest one, broken or not: good enough to build a batch, which is bound to none until it is sent."""
         return self._client
 
+    @property
+    def current(self) -> AIOKafkaProducer | None:
+        """The one in use; None while it is being replaced."""
+        return None if self._broken else self._client
+
     async def working(self) -> AIOKafkaProducer:
         """Return the current one; when it is broken, replace it, however long that takes."""
         async with self._renewing:

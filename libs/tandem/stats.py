@@ -3,11 +3,13 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from tandem.account import Resolution
 from tandem.headers import Fault
 from tandem.ledger import LaneLedger, Ledger, Span
+from tandem.producer import EventProducer
 from tandem.records import Outcome, Settled
 
 _LABELS = frozenset(Fault)
@@ -32,12 +34,32 @@ class Rate:
         return average(added, elapsed)
 
 
+class Phase(StrEnum):
+    """How far a service has come."""
+
+    CONNECTING = "connecting"
+    JOINING = "joining"
+    RUNNING = "running"
+    DRAINING = "draining"
+
+
+@dataclass(slots=True)
+class Activity:
+    """What one producer is about. `due`: when its next event is; `putting`: it has made some, and waits until there is room for them."""
+
+    events: EventProducer
+    phase: Phase = Phase.CONNECTING
+    due: float | None = None
+    putting: bool = False
+
+
 @dataclass(slots=True)
 class ProducerStats:
     """Counts fates and injected faults; the ledgers of the runs know which records they are."""
 
     started: float
     ledgers: list[Ledger] = field(default_factory=list)
+    activities: list[Activity] = field(default_factory=list)
     first_put: float | None = None
     last_acked: float | None = None
     faults: Counter[Fault] = field(default_factory=Counter)
@@ -116,6 +138,7 @@ class ConsumerStats:
     retried: int = 0  # tries that failed and are repeated in place
     deferred: int = 0
     not_ours: int = 0  # meant for another group
+    rebalances: int = 0
     faults: defaultdict[str, Counter[Resolution]] = field(default_factory=lambda: defaultdict(Counter))
     rate: Rate = field(init=False)
 

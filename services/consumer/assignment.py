@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any
@@ -52,6 +52,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         self._begin = begin
         self._policy = policy
         self._twin_seconds = twin_seconds
+        self.rebalances = 0
         self._held: dict[TopicPartition, tuple[Partition, asyncio.Task[None]]] = {}
         self._releasing = asyncio.Lock()
         self._hurry = asyncio.Event()
@@ -91,6 +92,11 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
     def full(self) -> set[TopicPartition]:
         """Partitions that have enough in hand."""
         return {at for at, (held, _) in self._held.items() if held.full}
+
+    @property
+    def partitions(self) -> Mapping[TopicPartition, Partition]:
+        """Those that records came from."""
+        return {at: held for at, (held, _) in self._held.items()}
 
     def broken(self) -> list[str]:
         """Partitions whose work has ended by itself."""
@@ -167,6 +173,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
             await asyncio.sleep(_TWIN_SECONDS)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self.rebalances += 1
         log.info("partitions_assigned", **_numbers(assigned))
 
     @property

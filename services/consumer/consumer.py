@@ -49,10 +49,13 @@ class Consumer:
     ) -> None:
         self._settings = settings
         self._tell = log.info if announces else log.debug
-        self._client = client
+        self.client = client
         self._handler = handler
         self._stats = stats
         self._patience = patience
+        self._clock = asyncio.get_running_loop().time
+        self.held: Assignment | None = None  # while it is a member, or on its way to be one
+        self.passed = self._clock()  # when the loop that fetches last came round
 
     async def run(self, topics: Sequence[str], prepare: Prepare, begin: Begin, stop: asyncio.Event) -> None:
         """Consume until `stop` is set, then drain.
@@ -60,25 +63,28 @@ class Consumer:
         Raises, in a group, StalledError when a new client is needed and what else can't be mended here.
         """
         tasks = asyncio.TaskGroup()
-        held = self._assignment(tasks, prepare, begin)
+        held = self.held = self._assignment(tasks, prepare, begin)
         try:
             async with tasks:
                 await self._live(tasks, held, topics, stop)
         except* StalledError:
             await held.finish(0.0, _LAST_COMMIT_SECONDS)  # or what was resolved would come again
             raise
+        finally:
+            self.held = None
+            self._stats.rebalances += held.rebalances
 
     def _assignment(self, tasks: asyncio.TaskGroup, prepare: Prepare, begin: Begin) -> Assignment:
         policy = CommitPolicy(self._settings.commit_records, self._settings.commit_interval)
         static = self._settings.group_instance_id is not None
         twin_seconds = self._settings.session_timeout if static else 0.0
-        return Assignment(self._client, tasks, prepare, begin, policy, twin_seconds)
+        return Assignment(self.client, tasks, prepare, begin, policy, twin_seconds)
 
     async def _live(
         self, tasks: asyncio.TaskGroup, held: Assignment, topics: Sequence[str], stop: asyncio.Event
     ) -> None:
-        self._client.subscribe(topics, listener=held)
-        watch = Watch(self._settings, self._client, self._stats, self._patience)
+        self.client.subscribe(topics, listener=held)
+        watch = Watch(self._settings, self.client, self._stats, self._patience)
         beside = [
             tasks.create_task(self._commit(held), name="commit"),
             tasks.create_task(self._statistics(held), name="statistics"),
@@ -92,6 +98,7 @@ class Consumer:
 
     async def _poll(self, held: Assignment) -> None:
         while True:
+            self.passed = self._clock()
             try:
                 await self._fetch(held)
             except KafkaError as error:
@@ -112,18 +119,19 @@ class Consumer:
         """
         full = held.full()
         # To aiokafka no partition means all of them. Asking for one that does not exist keeps the membership alive.
-        wanted = (self._client.assignment() - full or {_NOWHERE}) if full else ()
+        wanted = (self.client.assignment() - full or {_NOWHERE}) if full else ()
         wait_ms = _FULL_POLL_MS if full else _POLL_MS
-        for at, first in (await self._client.getmany(*wanted, timeout_ms=wait_ms, max_records=1)).items():
+        for at, first in (await self.client.getmany(*wanted, timeout_ms=wait_ms, max_records=1)).items():
             self._dispatch(held, first)
-            for rest in (await self._client.getmany(at, timeout_ms=0, max_records=_MOST_RECORDS)).values():
+            for rest in (await self.client.getmany(at, timeout_ms=0, max_records=_MOST_RECORDS)).values():
                 self._dispatch(held, rest)
 
     async def _fetch_each(self, held: Assignment) -> None:
         """Ask each partition by itself: one that can't be read stands still, loudly, and does not hide the others."""
-        for at in self._client.assignment() - held.full():
+        for at in self.client.assignment() - held.full():
+            self.passed = self._clock()
             try:
-                for records in (await self._client.getmany(at, timeout_ms=_LOOK_MS)).values():
+                for records in (await self.client.getmany(at, timeout_ms=_LOOK_MS)).values():
                     self._dispatch(held, records)
             except Exception as error:  # noqa: BLE001 -- whatever makes it unreadable
                 log.error("partition_not_readable", topic=at.topic, partition=at.partition, error=repr(error))

@@ -60,6 +60,11 @@ class Offsets:
         """Records of the unbroken run that no acknowledged commit covers."""
         return 0 if self._account is None else self._account.resolved - self._committed[-1].resolved
 
+    @property
+    def committed(self) -> int | None:
+        """Where the group would go on; None before that is known."""
+        return self._committed[-1].offset if self._committed else None
+
     def begin(self, checkpoints: Sequence[Checkpoint], expired: int = 0) -> Account:
         """Go on with the account that came with the last commit, where there is one.
 

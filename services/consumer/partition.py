@@ -71,6 +71,11 @@ class Partition:
         offsets = self.offsets
         return offsets.open >= _MOST_OPEN or self._bytes >= _MOST_BYTES or offsets.in_hand >= _MOST_IN_HAND
 
+    @property
+    def next_try(self) -> float | None:
+        """When the first of the records that are tried again is due."""
+        return self._backlog.due
+
     def add(self, records: Sequence[Message]) -> None:
         """Take records to resolve after those in hand."""
         self.offsets.fetch(record.offset for record in records)

@@ -27,9 +27,11 @@ from services.consumer.restore import must_agree, restorer
 from services.consumer.retry import RetryPolicy, places
 from services.consumer.retry_topics import RetryTopics, retry_topics
 from services.consumer.stranded import tell_stranded
+from services.consumer.view import ConsumerView
 from services.consumer.waiting_keys import WaitingKeys
 from services.consumer.watch import StalledError
 from tandem import kafka
+from tandem.admin.server import admin_port
 from tandem.codec import Decoder
 from tandem.delivery import Delivery
 from tandem.encoding import EventEncoder, codecs_for, registry_for
@@ -42,6 +44,7 @@ from tandem.settings import ConsumerSettings
 from tandem.signals import unless_stopped
 from tandem.stats import ConsumerStats
 
+_ADMIN_PORT = 8091  # unless settings say otherwise
 _RESTART_PAUSE = 1.0
 _MOST_PATIENCE = 10  # times STALL_TIMEOUT, while nothing helps
 
@@ -85,7 +88,9 @@ async def serve(settings: ConsumerSettings, stop: asyncio.Event) -> ExitStatus:
     clock = asyncio.get_running_loop().time
     stats = ConsumerStats(clock())
     handler = job.role.create(settings)
+    view = ConsumerView(job.group, stats, stop)
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(admin_port(settings, _ADMIN_PORT, view))
         stack.callback(lambda: log.info("consumer_stopped", **stats.final(clock())))
         opening = registry_for(settings, [job.stream, *job.role.emits], stop)
         registry = await stack.enter_async_context(opening)
@@ -106,7 +111,9 @@ async def serve(settings: ConsumerSettings, stop: asyncio.Event) -> ExitStatus:
             ordered=job.role.restores is not None,
         )
         prepare = await _preparation(settings, job, handler, decoder, waiting, stop)
-        await _consume(settings, job, partial(Consumer, settings, handler, stats), prepare, begin, stop)
+        await _consume(
+            settings, job, view.of(partial(Consumer, settings, handler, stats)), prepare, begin, stop
+        )
     return ExitStatus.DONE
 
 

@@ -51,11 +51,15 @@ class DemoSettings(KafkaSettings):
 
 async def serve(settings: DemoSettings, stop: asyncio.Event) -> ExitStatus:
     """Run the producer and the consumers until `stop`, a time-out or the end of one; then drain all and compare counts."""
-    needs_registry, roles = await asyncio.to_thread(_plan, settings)
+    needs_registry, admin_port, roles = await asyncio.to_thread(_plan, settings)
     structlog.contextvars.bind_contextvars(service="demo")
     async with AsyncExitStack() as stack:
         broker_ends = await unless_stopped(stop, _ensure_broker(settings, stack))
-        variables = {"KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers, "STREAM": settings.stream}
+        variables = {
+            "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+            "STREAM": settings.stream,
+            "ADMIN_PORT": admin_port,
+        }
         if needs_registry:
             variables["SCHEMA_REGISTRY_URL"] = await unless_stopped(stop, _ensure_registry(stack))
         consumers = [await stack.enter_async_context(_consumer(role, variables)) for role in roles]
@@ -73,8 +77,8 @@ async def serve(settings: DemoSettings, stop: asyncio.Event) -> ExitStatus:
         return next(filter(None, statuses), ExitStatus.DONE)
 
 
-def _plan(settings: DemoSettings) -> tuple[bool, list[str]]:
-    """Say whether a registry is to be started, and which roles to run: ROLE, or all of the stream.
+def _plan(settings: DemoSettings) -> tuple[bool, str, list[str]]:
+    """Say whether a registry is to be started, which admin ports there are, and which roles to run: ROLE, or all of the stream.
 
     The settings of both services are read: what is wrong with them is known before a broker is started.
     """
@@ -84,7 +88,11 @@ def _plan(settings: DemoSettings) -> tuple[bool, list[str]]:
     plain = format_of(consumer, stream) is Format.JSON
     chosen = choose_role(consumer)
     everyone = [name for name, role in ROLES.items() if role.stream == stream.name]
-    return not plain and consumer.schema_registry_url is None, [chosen] if consumer.role else everyone
+    admin_port = (
+        "none" if consumer.admin_port == "none" else "auto"
+    )  # several can't have the one that is named
+    needs_registry = not plain and consumer.schema_registry_url is None
+    return needs_registry, admin_port, [chosen] if consumer.role else everyone
 
 
 def _consumer(role: str, variables: Mapping[str, str]) -> AbstractAsyncContextManager[Child]:

@@ -82,6 +82,7 @@ async def consumer_beside(settings: ProducerSettings, arrivals: Arrivals) -> Asy
         "GROUP_ID": f"{settings.mode}-{secrets.token_hex(6)}",
         "OFFSET": "end",
         "FROM_BEGINNING": "false",
+        "ADMIN_PORT": "none",  # the one that is named is ours
         "LOG_LEVEL": "debug",  # which tells of each record; what is shown is up to our own level
     }
     async with child("consumer", shared_variables(settings) | variables, arrivals.show) as consumer:

@@ -5,16 +5,9 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
-
-from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import WordCompleter
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-from prompt_toolkit.patch_stdout import patch_stdout
 
 NextLine = Callable[[], Awaitable[str | None]]
 
-_HISTORY = Path(".tandem/history")
 _CHUNK = 64 * 1024
 _LONGEST_LINE = 64 * 1024
 
@@ -29,35 +22,10 @@ async def lines(words: Sequence[str], redirect: Callable[[], None]) -> AsyncIter
     if sys.stdin is None or not (sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()):
         yield PipedLines(None if sys.stdin is None else sys.stdin.fileno()).next
         return
-    session = PromptSession[str](
-        "tandem> ",
-        completer=WordCompleter(words),
-        complete_while_typing=False,  # it would keep lines free for its menu
-        history=_history(_HISTORY),
-    )
-    try:
-        with patch_stdout(raw=True):
-            redirect()
-            yield lambda: _typed(session)
-    finally:
-        redirect()
+    from services.producer.terminal import typed_lines  # noqa: PLC0415 -- 6 MB that a service has no use for
 
-
-async def _typed(session: PromptSession[str]) -> str | None:
-    try:
-        return await session.prompt_async(handle_sigint=False)  # a signal that is no key is the runner's
-    except (EOFError, KeyboardInterrupt):
-        return None
-
-
-def _history(path: Path) -> History:
-    """That of earlier prompts in this folder, if it can be kept."""
-    try:
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
-    except OSError:
-        return InMemoryHistory()
-    return FileHistory(path)
+    with typed_lines(words, redirect) as next_line:
+        yield next_line
 
 
 class PipedLines:

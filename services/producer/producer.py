@@ -16,7 +16,7 @@ from tandem.errors import CodecError
 from tandem.producer import EventProducer
 from tandem.records import Fate, Record, Settled
 from tandem.settings import ProducerSettings
-from tandem.stats import ProducerStats
+from tandem.stats import Activity, Phase, ProducerStats
 
 log = structlog.get_logger()
 
@@ -38,7 +38,9 @@ class Producer:
         self._generator = GENERATORS[settings.stream](settings, Random(f"events {settings.seed}"))
         self._faults = Faults.of(settings, Random(f"faults {settings.seed}"))
         self._events = EventProducer(settings, stop=stop, on_settled=self._settle)
+        self._activity = Activity(self._events)
         stats.ledgers.append(self._events.ledger)
+        stats.activities.append(self._activity)
         self._settings = settings
         self._stats = stats
         self._on_settled = on_settled
@@ -47,6 +49,7 @@ class Producer:
 
     async def __aenter__(self) -> Self:
         await self._events.__aenter__()
+        self._activity.phase = Phase.RUNNING
         log.info(
             "producer_started",
             stream=self._settings.stream,
@@ -58,6 +61,7 @@ class Producer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._activity.phase = Phase.DRAINING
         log.info("producer_draining", in_flight=self.in_flight)
         await self._events.__aexit__(kind, error, trace)
 
@@ -70,11 +74,22 @@ class Producer:
         """Make so many events and accept them for sending; waits while there is no room."""
         self._stats.begin(self._clock())
         now_ms = time.time_ns() // 1_000_000
-        if self._faults:
-            await self._events.put_records(record for _ in range(count) for record in self._spoilt(now_ms))
-        else:
-            for error in await self._events.put(self._generator.take(count, now_ms)):
-                self._complain(error)
+        self._activity.putting = True
+        try:
+            if self._faults:
+                await self._events.put_records(
+                    record for _ in range(count) for record in self._spoilt(now_ms)
+                )
+            else:
+                for error in await self._events.put(self._generator.take(count, now_ms)):
+                    self._complain(error)
+        finally:
+            self._activity.putting = False
+
+    async def pause(self, until: float) -> None:
+        """Wait for the time of the next event."""
+        self._activity.due = until
+        await asyncio.sleep(max(0.0, until - self._clock()))
 
     async def send(self) -> list[Fate]:
         """Make one event, send it while nothing else is, and return the fates of its records."""

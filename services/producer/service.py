@@ -10,12 +10,15 @@ import structlog
 from services.producer.pacing import timer
 from services.producer.producer import Producer
 from services.producer.shares import shares
+from services.producer.view import ProducerView
+from tandem.admin.server import admin_port
 from tandem.errors import ExitStatus, StopRequested, UndeliveredError
 from tandem.schemas import STREAMS
 from tandem.settings import ProducerSettings
 from tandem.signals import unless_stopped
 from tandem.stats import ProducerStats
 
+_ADMIN_PORT = 8090  # unless settings say otherwise
 _LARGEST_PUT = 500  # events made in one go: keeps the loop responsive at high rates
 
 Generate = Callable[[Producer, ProducerSettings], Awaitable[None]]
@@ -35,17 +38,21 @@ async def serve(settings: ProducerSettings, stop: asyncio.Event) -> ExitStatus:
 
 @asynccontextmanager
 async def accounting(settings: ProducerSettings) -> AsyncIterator[ProducerStats]:
-    """Statistics of a run that are told at its end, however it ends. Raises UndeliveredError as `serve` does."""
+    """Statistics of a run, shown at the admin port and told at the end, however it ends.
+
+    Raises UndeliveredError as `serve` does, SettingsError for an admin port that can't be had.
+    """
     clock = asyncio.get_running_loop().time
     stats = ProducerStats(clock())
-    try:
-        yield stats
-    except asyncio.CancelledError:
-        if stats.undelivered:
-            log.error(stats.undelivered_text(), reason="the drain was cut short")
-        raise
-    finally:
-        log.info("producer_stopped", **stats.final(clock()))
+    async with admin_port(settings, _ADMIN_PORT, ProducerView(settings, stats)):
+        try:
+            yield stats
+        except asyncio.CancelledError:
+            if stats.undelivered:
+                log.error(stats.undelivered_text(), reason="the drain was cut short")
+            raise
+        finally:
+            log.info("producer_stopped", **stats.final(clock()))
     if stats.undelivered:
         resend = (
             "" if settings.unacked_file is None else f"; `tandem resend {settings.unacked_file}` sends them"
@@ -94,7 +101,7 @@ async def at_its_pace(producer: Producer, settings: ProducerSettings) -> None:
             log.warning("events_skipped", count=skipped, reason="the time for them is over")
         await producer.put(due)
         made += due
-        await asyncio.sleep(max(0.0, due_next.next_due - clock()))
+        await producer.pause(due_next.next_due)
 
 
 async def at_full_speed(producer: Producer, settings: ProducerSettings) -> None:

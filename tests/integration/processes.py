@@ -108,7 +108,7 @@ async def running(service: str, directory: Path, **settings: object) -> AsyncIte
         "-m",
         service if "." in service else f"services.{service}",
         cwd=directory,  # no `.env` there
-        env={"PATH": os.environ["PATH"], "LOG_FORMAT": "json", **variables},
+        env={"PATH": os.environ["PATH"], "LOG_FORMAT": "json", "ADMIN_PORT": "", **variables},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -160,6 +160,17 @@ async def close(client: Any, seconds: float | None = _CLOSE_TIMEOUT) -> None:  #
             await _take_down(client)
 
 
+def connected(client: Any) -> bool:  # noqa: ANN401 -- any aiokafka client
+    """Whether a broker is connected. There is no public way to know."""
+    return any(each.connected() for each in _wire(client)._conns.values())  # noqa: SLF001
+
+
+def look_for_broker(client: Any) -> None:  # noqa: ANN401 -- any aiokafka client
+    """Let a client without a broker try again now: one that has nothing to send would after minutes."""
+    asking = asyncio.ensure_future(_wire(client).force_metadata_update())
+    asking.add_done_callback(lambda done: done.cancelled() or done.exception())  # of no use to anybody
+
+
 def _wire(client: Any) -> AIOKafkaClient:  # noqa: ANN401 -- any aiokafka client
     """What connects a client to the brokers."""
     return client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001

@@ -130,6 +130,15 @@ def _words(text: str) -> tuple[str, ...]:
     return words
 
 
+def _port(value: object) -> int | str:
+    text = str(value).strip().lower() or "none"
+    if text in {"auto", "none"}:
+        return text
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) < 65536):
+        raise ValueError("takes a port, 0 for any free one, auto, or none")
+    return int(text)
+
+
 def _listed(parse: Callable[[str], tuple[Item, ...]]) -> PlainValidator:
     return PlainValidator(lambda value: parse(value) if isinstance(value, str) else tuple(value))
 
@@ -149,6 +158,7 @@ Start = Annotated[str | int, PlainValidator(_start)]
 Secret = CliSuppress[SecretStr | None]  # a flag that help doesn't name: others see a command line
 SmtpUrl = CliSuppress[Annotated[SecretStr, AfterValidator(_mail_server)] | None]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
+AdminPort = Annotated[int | str, PlainValidator(_port)]
 Servers = Annotated[str, AfterValidator(_servers)]
 TopicName = Annotated[str, AfterValidator(_topic)]
 TopicPrefix = Annotated[str, AfterValidator(_prefix)]

@@ -1,0 +1,30 @@
+"""How late the event loop is: what a callback waits for that blocks it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+_STEP = 1.0
+_REMEMBERED = 15  # steps: the usual time between two scrapes
+
+
+class Pulse:
+    """Wakes every second and notes how late that was. `look` is called each time, with the time."""
+
+    def __init__(self, look: Callable[[float], None]) -> None:
+        self._look = look
+        self._late: deque[float] = deque([0.0], maxlen=_REMEMBERED)
+
+    @property
+    def lag(self) -> float:
+        """The worst of the last 15 seconds."""
+        return max(self._late)
+
+    async def run(self) -> None:
+        """Watch without end."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + _STEP
+            await asyncio.sleep(_STEP)
+            self._late.append(max(0.0, clock() - due))
+            self._look(clock())
