@@ -10,6 +10,7 @@ from tandem.errors import ExitStatus, SettingsError, UsageError
 from tandem.schemas import STREAMS
 from tandem.settings import ConsumerSettings, ProducerSettings
 from tandem.settings.source import read_settings
+from tests.setting_names import secret_names, setting_names
 
 SECRET = "c4nary-s3cret"
 
@@ -251,17 +252,11 @@ def test_the_example_env_file_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every line of .env.example, taken out of its comment, is a setting with a value it takes."""
     example = Path(__file__).parents[2] / ".env.example"
     assert not example.stat().st_mode & stat.S_IXUSR
-    names = {
-        str(choice).upper()
-        for settings in (ProducerSettings, ConsumerSettings)
-        for name, field in settings.model_fields.items()
-        for choice in getattr(field.validation_alias, "choices", [name])
-    }
     for line in example.read_text().splitlines():
         name, equals, value = line.removeprefix("#").partition("=")
         if equals and name.isupper():
-            setting = name if name in names else name.removesuffix("_FILE")  # a secret's
-            assert setting in names
-            monkeypatch.setenv(setting, value)
+            assert name in setting_names()
+            of_a_secret = name.removesuffix("_FILE") in secret_names()
+            monkeypatch.setenv(name.removesuffix("_FILE") if of_a_secret else name, value)
     producer()
     consumer()
