@@ -118,10 +118,18 @@ class ClusterClient:
         return await asyncio.to_thread(self._read, topic)
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
-        """What a group has committed, by partition."""
-        future = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
-        result = await asyncio.to_thread(future.result, _SECONDS)
-        return {at.partition: at.offset for at in result.topic_partitions if at.topic == topic}
+        """What a group has committed, by partition; partitions without a commit are left out."""
+        return await asyncio.to_thread(self._committed, group, topic)
+
+    def _committed(self, group: str, topic: str) -> dict[int, int]:
+        # Not by the admin client: librdkafka 2.16 crashes in its answer while a coordinator starts.
+        consumer = Consumer({**self._settings, "group.id": group, "enable.auto.commit": False})
+        try:
+            partitions = self._admin.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
+            asked = [TopicPartition(topic, number) for number in partitions]
+            return {at.partition: at.offset for at in consumer.committed(asked, _SECONDS) if at.offset >= 0}
+        finally:
+            consumer.close()
 
     async def metadata(self, group: str, topic: str, partition: int) -> str:
         """What travels with a group's commit."""
