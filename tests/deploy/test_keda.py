@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from tandem.settings import ConsumerSettings
 from tests.deploy.manifests import Cluster, Object, build, copy
 
 KEDA = "github.com/kedacore/keda/v2@v2.21.0"
@@ -93,6 +94,14 @@ def test_it_scales_the_consumer_by_the_lag_of_its_group(cluster: Cluster) -> Non
     assert all(environment[variable] for variable in named.values())
     assert trigger["metadata"]["offsetResetPolicy"] == environment.get("AUTO_OFFSET_RESET", "earliest")
     assert "replicas" not in target["spec"]  # else each apply would undo what the autoscaler did
+
+
+def test_there_are_never_more_pods_than_partitions_of_the_topic(cluster: Cluster) -> None:
+    (scaled,) = cluster.all("ScaledObject")
+    target = cluster.one("Deployment", scaled["spec"]["scaleTargetRef"]["name"])
+    created = ConsumerSettings.model_fields["topic_partitions"].default
+    environment = cluster.environment(target["spec"]["template"])
+    assert scaled["spec"]["maxReplicaCount"] == int(environment.get("TOPIC_PARTITIONS", created))
 
 
 def test_it_logs_in_where_the_consumer_does(cluster: Cluster) -> None:
