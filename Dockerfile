@@ -26,11 +26,12 @@ RUN python -c "import ensurepip, pip, pathlib, shutil; [shutil.rmtree(pathlib.Pa
     && rm -f /usr/local/bin/pip* \
     && install --directory --owner 10001 --group 10001 /var/lib/tandem
 COPY --from=build /opt/tandem /opt/tandem
-ENV PATH=/opt/tandem/bin:$PATH PYTHONUNBUFFERED=1 PYTHONPYCACHEPREFIX=/opt/tandem/bytecode ADMIN_HOST=0.0.0.0 ADMIN_PORT=8000
+# SAFEPATH: else the folder that a service may write to would come first among those that modules are taken from.
+ENV PATH=/opt/tandem/bin:$PATH PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 PYTHONPYCACHEPREFIX=/opt/tandem/bytecode ADMIN_HOST=0.0.0.0 ADMIN_PORT=8000
 WORKDIR /var/lib/tandem
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s CMD ["python", "-m", "tandem.admin.probe"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "tandem.admin.probe"]
 ENTRYPOINT ["python", "-m"]
 CMD ["services.producer"]
 

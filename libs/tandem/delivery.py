@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -79,9 +78,9 @@ class Delivery:
             await self._tasks.__aexit__(None, None, None)
 
     @property
-    def client(self) -> AIOKafkaProducer | None:
-        """The client in use; None while it is being replaced."""
-        return self._client.current
+    def connected(self) -> bool:
+        """Whether a broker is connected, as far as the client knows."""
+        return self._client.connected
 
     async def put(self, records: Iterable[Record]) -> None:
         """Accept records for sending, in order; waits while their lanes are full."""

@@ -8,7 +8,6 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from aiokafka import AIOKafkaProducer
 from msgspec import Struct
 
 from tandem import kafka
@@ -98,9 +97,9 @@ class EventProducer:
         return self._delivery.in_flight
 
     @property
-    def client(self) -> AIOKafkaProducer | None:
-        """The client in use, for those who look on; None while it is being replaced. It must have been entered."""
-        return self._delivery.client
+    def connected(self) -> bool:
+        """Whether a broker is connected, as far as the client knows. It must have been entered."""
+        return self._delivery.connected
 
     async def send(self, event: Struct) -> Fate:
         """Send one event and return its fate: of a stream with several topics, the worst of its records.

@@ -15,6 +15,7 @@ from tandem.errors import TandemError
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
 _FIRST_PACE, _LONGEST_PACE = 0.1, 2.0
 _WELL_SECONDS = 30.0
+_LOOK_SECONDS = 1.0
 _LAST_ANSWERS = 1.0  # seconds that a dead client's requests under way have left
 
 log = structlog.get_logger()
@@ -28,7 +29,7 @@ class RenewedProducer:
     def __init__(self, open_client: Open) -> None:
         self._open_client = open_client
         self._client: AIOKafkaProducer
-        self._broken = False
+        self._broken = True  # until it is opened
         self._renewing = asyncio.Lock()
         self._not_before = -inf  # when the next one may be opened
         self._paces = growing_delays(_FIRST_PACE, _LONGEST_PACE)
@@ -45,9 +46,9 @@ class RenewedProducer:
         return self._client
 
     @property
-    def current(self) -> AIOKafkaProducer | None:
-        """The one in use; None while it is being replaced."""
-        return None if self._broken else self._client
+    def connected(self) -> bool:
+        """Whether the one in use has a broker, as far as it knows; False before the first, and while one is replaced."""
+        return not self._broken and kafka.connected(self._client)
 
     async def working(self) -> AIOKafkaProducer:
         """Return the current one; when it is broken, replace it, however long that takes."""
@@ -92,10 +93,14 @@ class RenewedProducer:
         watch.add_done_callback(self._watches.discard)
 
     async def _watch(self, client: AIOKafkaProducer) -> None:
-        """Retire a client when one of its tasks ends, and fail what it would leave open for ever."""
+        """Let a client look for a broker when it has none; retire it when one of its tasks ends, and fail what it would leave open for ever."""
         sending, wire = client._sender.sender_task, client.client  # noqa: SLF001 -- there is no public way
         tasks = sending, wire._sync_task  # noqa: SLF001
-        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        ended: set[asyncio.Task[None]] = set()
+        while not ended:
+            ended, _ = await asyncio.wait(tasks, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not kafka.connected(client):
+                kafka.look_for_broker(client)
         if wire._sync_task in ended:  # noqa: SLF001
             wire._sync_task = None  # noqa: SLF001 -- or what ended it would end the client's close(), too
         causes = ["cancelled" if task.cancelled() else repr(task.exception()) for task in ended]

@@ -55,7 +55,7 @@ class Consumer:
         self._patience = patience
         self._clock = asyncio.get_running_loop().time
         self.held: Assignment | None = None  # while it is a member, or on its way to be one
-        self.passed = self._clock()  # when the loop that fetches last came round
+        self.last_poll = self._clock()  # when the loop that fetches last came round
 
     async def run(self, topics: Sequence[str], prepare: Prepare, begin: Begin, stop: asyncio.Event) -> None:
         """Consume until `stop` is set, then drain.
@@ -98,7 +98,7 @@ class Consumer:
 
     async def _poll(self, held: Assignment) -> None:
         while True:
-            self.passed = self._clock()
+            self.last_poll = self._clock()
             try:
                 await self._fetch(held)
             except KafkaError as error:
@@ -129,7 +129,7 @@ class Consumer:
     async def _fetch_each(self, held: Assignment) -> None:
         """Ask each partition by itself: one that can't be read stands still, loudly, and does not hide the others."""
         for at in self.client.assignment() - held.full():
-            self.passed = self._clock()
+            self.last_poll = self._clock()
             try:
                 for records in (await self.client.getmany(at, timeout_ms=_LOOK_MS)).values():
                     self._dispatch(held, records)

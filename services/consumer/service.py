@@ -31,7 +31,7 @@ from services.consumer.view import ConsumerView
 from services.consumer.waiting_keys import WaitingKeys
 from services.consumer.watch import StalledError
 from tandem import kafka
-from tandem.admin.server import admin_port
+from tandem.admin.server import admin_server
 from tandem.codec import Decoder
 from tandem.delivery import Delivery
 from tandem.encoding import EventEncoder, codecs_for, registry_for
@@ -90,7 +90,7 @@ async def serve(settings: ConsumerSettings, stop: asyncio.Event) -> ExitStatus:
     handler = job.role.create(settings)
     view = ConsumerView(job.group, stats, stop)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(admin_port(settings, _ADMIN_PORT, view))
+        await stack.enter_async_context(admin_server(settings, _ADMIN_PORT, view))
         stack.callback(lambda: log.info("consumer_stopped", **stats.final(clock())))
         opening = registry_for(settings, [job.stream, *job.role.emits], stop)
         registry = await stack.enter_async_context(opening)
@@ -112,7 +112,7 @@ async def serve(settings: ConsumerSettings, stop: asyncio.Event) -> ExitStatus:
         )
         prepare = await _preparation(settings, job, handler, decoder, waiting, stop)
         await _consume(
-            settings, job, view.of(partial(Consumer, settings, handler, stats)), prepare, begin, stop
+            settings, job, view.observing(partial(Consumer, settings, handler, stats)), prepare, begin, stop
         )
     return ExitStatus.DONE
 

@@ -27,8 +27,9 @@ class ConsumerView:
         self._stats = stats
         self._stop = stop
         self._consumer: Consumer | None = None
+        self._waited_until = 0.0  # for the group, or a broker
 
-    def of(self, make: Callable[..., Consumer]) -> Callable[..., Consumer]:
+    def observing(self, make: Callable[..., Consumer]) -> Callable[..., Consumer]:
         """The same as `make`, and it looks at what that has made last."""
 
         def made(client: AIOKafkaConsumer, *, announces: bool, patience: float) -> Consumer:
@@ -37,13 +38,14 @@ class ConsumerView:
 
         return made
 
-    def look(self, now: float) -> None:
-        """Nothing has to be compared."""
+    def tick(self, now: float) -> None:
+        if self.phase is not Phase.RUNNING:
+            self._waited_until = now
 
     def liveness(self, now: float) -> Reasons:
         if self._consumer is None or self.phase is not Phase.RUNNING:
             return ()  # each of their waits has a limit, or is for others: the members of a group wait for the slowest
-        return stuck(now - self._consumer.passed)
+        return stuck(now, self._consumer.last_poll, self._waited_until)
 
     def readiness(self, now: float) -> Reasons:  # noqa: ARG002 -- it is now that counts
         phase = self.phase
@@ -99,11 +101,15 @@ class ConsumerView:
         )
         yield counter("tandem_retries", "Tries that failed and are repeated in place", stats.retried)
         yield counter("tandem_rebalances", "Times that the group gave partitions", self._rebalances)
-        yield gauge("tandem_in_flight_messages", "Messages in hand that are not settled", in_hand)
+        yield gauge(
+            "tandem_in_flight_messages",
+            "Messages fetched that are not yet part of the unbroken run of resolved ones",
+            in_hand,
+        )
         yield gauge("tandem_assigned_partitions", "Partitions of the assignment", len(standings))
         yield gauge("kafka_consumergroup_group_lag", _LAG, lags, ["group", "topic", "partition"])
         if self._consumer is not None and self._consumer.held is not None:
-            ago = now - self._consumer.passed
+            ago = now - self._consumer.last_poll
             yield gauge("tandem_last_poll_seconds_ago", "Since the loop that fetches last came round", ago)
 
     @property
@@ -121,8 +127,12 @@ class ConsumerView:
         }
 
 
-def stuck(silent: float) -> Reasons:
-    """Say so when the loop that fetches has not come round for so many seconds: each of its passes takes about one."""
+def stuck(now: float, last_poll: float, waited_until: float) -> Reasons:
+    """Say so when the loop that fetches has not come round for long: each of its passes takes about a second.
+
+    But those that wait for the group: it did until `waited_until`.
+    """
+    silent = now - max(last_poll, waited_until)
     return (f"nothing was fetched or asked for in {silent:.0f} s",) if silent > _STUCK_SECONDS else ()
 
 

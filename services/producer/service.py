@@ -11,7 +11,7 @@ from services.producer.pacing import timer
 from services.producer.producer import Producer
 from services.producer.shares import shares
 from services.producer.view import ProducerView
-from tandem.admin.server import admin_port
+from tandem.admin.server import admin_server
 from tandem.errors import ExitStatus, StopRequested, UndeliveredError
 from tandem.schemas import STREAMS
 from tandem.settings import ProducerSettings
@@ -44,7 +44,7 @@ async def accounting(settings: ProducerSettings) -> AsyncIterator[ProducerStats]
     """
     clock = asyncio.get_running_loop().time
     stats = ProducerStats(clock())
-    async with admin_port(settings, _ADMIN_PORT, ProducerView(settings, stats)):
+    async with admin_server(settings, _ADMIN_PORT, ProducerView(settings, stats)):
         try:
             yield stats
         except asyncio.CancelledError:

@@ -6,7 +6,6 @@ from typing import Any
 
 from prometheus_client.core import Metric
 
-from tandem import kafka
 from tandem.admin.metrics import counter, gauge
 from tandem.admin.routes import Reasons
 from tandem.headers import Fault
@@ -26,11 +25,8 @@ class ProducerView:
         self._stats = stats
         self._acks = Acknowledgements(stats.started)
 
-    def look(self, now: float) -> None:
-        self._acks.look(self._stats.fates.total(), self._in_flight, now)
-        for each in self._stats.activities:
-            if each.phase is Phase.RUNNING and (client := each.events.client) and not kafka.connected(client):
-                kafka.look_for_broker(client)
+    def tick(self, now: float) -> None:
+        self._acks.tick(self._stats.fates.total(), self._in_flight, now)
 
     def liveness(self, now: float) -> Reasons:
         return tuple(filter(None, (overdue(each, now) for each in self._stats.activities)))
@@ -85,12 +81,12 @@ class Acknowledgements:
         self._settled = 0
         self._since = now
 
-    def look(self, settled: int, in_flight: int, now: float) -> None:
+    def tick(self, settled: int, in_flight: int, now: float) -> None:
         if settled != self._settled or in_flight == 0:
             self._settled, self._since = settled, now
 
     def silent(self, now: float) -> float:
-        """For how many seconds; right to the time between two looks."""
+        """For how many seconds; right to the time between two ticks."""
         return now - self._since
 
 
@@ -126,10 +122,7 @@ def waits_for(activity: Activity, now: float) -> str | None:
 
 
 def _connected(activity: Activity) -> bool:
-    if activity.phase is not Phase.RUNNING:
-        return False
-    client = activity.events.client
-    return client is not None and kafka.connected(client)
+    return activity.phase is Phase.RUNNING and activity.events.connected
 
 
 def _run(activity: Activity, now: float) -> dict[str, Any]:

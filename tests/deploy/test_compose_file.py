@@ -7,17 +7,26 @@ from typing import Any
 import pytest
 import yaml
 
+from services.consumer.handlers import ROLES
 from tandem.durations import Duration
-from tandem.settings import ConsumerSettings, ProducerSettings
+from tandem.settings import ConsumerSettings, LogSettings, ProducerSettings
 from tandem.settings.kafka import KafkaSettings
 from tandem.settings.registry import RegistrySettings
 
-FILE: Mapping[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
+ROOT = Path(__file__).parents[2]
+FILE: Mapping[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: Mapping[str, Mapping[str, Any]] = FILE["services"]
 OURS = [name for name, service in SERVICES.items() if "TANDEM_IMAGE" in service["image"]]
 
-# What Compose settles itself: the broker, the registry, the admin port. The prompt and the bounded modes are for a terminal.
-_SETTLED = {*KafkaSettings.model_fields, *RegistrySettings.model_fields, "mode", "admin_host", "admin_port"}
+# Compose settles the cluster, the registry and the admin port itself. The prompt and the bounded modes are for a terminal.
+_OF_BOTH = {*LogSettings.model_fields, "connect_timeout", "schema_registry_auto_register"}
+_SETTLED = {
+    *KafkaSettings.model_fields,
+    *RegistrySettings.model_fields,
+    "mode",
+    "admin_host",
+    "admin_port",
+} - _OF_BOTH
 # A name in the group would be shared by several containers, and the group be moved again at each restart.
 _NOT_FOR_CONTAINERS = {"group_instance_id", "from_beginning", "offset"}
 
@@ -57,7 +66,27 @@ def test_whatever_runs_on_comes_back_and_waits_for_what_it_needs(name: str) -> N
     service = SERVICES[name]
     once = service.get("entrypoint") == ["tandem"]
     assert service["restart"] == ("no" if once else "unless-stopped")
-    assert all("condition" in each for each in service.get("depends_on", {}).values())
+    if name in OURS:
+        brokers = [each for each in service["depends_on"] if each.startswith("kafka")]
+        assert brokers
+        assert all(service["depends_on"][each]["condition"] == "service_healthy" for each in brokers)
+
+
+def test_the_profile_shop_has_a_producer_and_every_role() -> None:
+    shop = {name for name, service in SERVICES.items() if service.get("profiles") == ["shop"]}
+    roles = {f"shop-{name}" for name, role in ROLES.items() if role.stream == "shop"}
+    assert shop == {"shop-producer", *roles}
+
+
+def test_prometheus_scrapes_each_of_our_services_that_runs_on() -> None:
+    config = yaml.safe_load((ROOT / "deploy/observability/prometheus.yml").read_text())
+    scraped = {
+        name
+        for job in config["scrape_configs"]
+        for discovered in job.get("dns_sd_configs", [])
+        for name in discovered["names"]
+    }
+    assert scraped == {name for name in OURS if SERVICES[name]["restart"] != "no"}
 
 
 @pytest.mark.parametrize("port", [each for service in SERVICES.values() for each in service.get("ports", [])])

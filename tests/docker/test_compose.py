@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from http.client import HTTPConnection
 from time import monotonic
 
 import pytest
@@ -12,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from tests.docker.flow import GROUP, TOPIC, audit, consumed, flows, written
 from tests.docker.project import Project, composed, docker, until
+from tests.integration.admin_client import Admin
 from tests.integration.cluster_client import ClusterClient
 
 _GRACE = 40
@@ -37,20 +37,11 @@ async def test_both_services_are_healthy_and_say_so_on_loopback(pair: Project) -
         ports = (await pair.container(service))["NetworkSettings"]["Ports"]
         ((host, port),) = {(each["HostIp"], each["HostPort"]) for each in ports["8000/tcp"]}
         assert host == "127.0.0.1"
-        assert await asyncio.to_thread(status, int(port), "/readyz") == 200
+        await Admin(int(port)).until("/readyz", 200)
 
 
 async def healthy(project: Project, service: str) -> bool:
     return bool((await project.container(service))["State"]["Health"]["Status"] == "healthy")
-
-
-def status(port: int, path: str) -> int:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", path)
-        return int(connection.getresponse().status)
-    finally:
-        connection.close()
 
 
 async def test_each_service_takes_less_than_80_mb(pair: Project) -> None:

@@ -165,10 +165,11 @@ async def test_a_named_port_that_is_taken_ends_the_start(service: str, tmp_path:
     assert "ADMIN_PORT" in line["remedy"]
 
 
-async def test_an_address_of_another_machine_ends_the_start(tmp_path: Path) -> None:
-    async with running("producer", tmp_path, admin_host="192.0.2.1", admin_port=0) as process:
+@pytest.mark.parametrize("host", ["192.0.2.1", "a..b"])
+async def test_an_address_that_is_not_of_this_machine_ends_the_start(host: str, tmp_path: Path) -> None:
+    async with running("producer", tmp_path, admin_host=host, admin_port=0) as process:
         assert await process.end() == 3
-    assert "192.0.2.1" in process.lines[0]["event"]
+    assert host in process.lines[0]["event"]
 
 
 @pytest.mark.parametrize(("service", "usual"), [("producer", 8090), ("consumer", 8091)])

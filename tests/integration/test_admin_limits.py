@@ -12,7 +12,7 @@ from prometheus_client.core import Metric
 
 from tandem.admin.connections import Connections
 from tandem.admin.routes import Reasons
-from tandem.admin.server import admin_port
+from tandem.admin.server import admin_server
 from tandem.settings import ProducerSettings
 from tests.integration.admin_client import Admin
 
@@ -20,7 +20,7 @@ from tests.integration.admin_client import Admin
 class Something:
     """A service that is well."""
 
-    def look(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Nothing."""
 
     def liveness(self, now: float) -> Reasons:  # noqa: ARG002 -- it always lives
@@ -47,7 +47,7 @@ async def told() -> AsyncIterator[list[Mapping[str, Any]]]:
 async def admin(monkeypatch: pytest.MonkeyPatch, told: list[Mapping[str, Any]]) -> AsyncIterator[Admin]:
     """An admin port that has little patience, and takes three connections."""
     monkeypatch.setattr("tandem.admin.server.Connections", partial(Connections, most=3, seconds=0.5))
-    async with admin_port(ProducerSettings(admin_port=0), 0, Something()):
+    async with admin_server(ProducerSettings(admin_port=0), 0, Something()):
         yield Admin(told[0]["port"])
 
 
@@ -95,11 +95,19 @@ async def test_what_is_no_request_is_refused_without_a_word_in_the_log(
     assert len(told) == 1
 
 
-async def test_many_slow_clients_keep_nobody_out(admin: Admin) -> None:
-    idle = [await asyncio.open_connection("127.0.0.1", admin.port) for _ in range(50)]
-    assert await admin.status("/livez") == 200
-    for _, writer in idle:
-        writer.close()
+async def test_of_too_many_clients_the_oldest_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch, told: list[Mapping[str, Any]]
+) -> None:
+    monkeypatch.setattr("tandem.admin.server.Connections", partial(Connections, most=3, seconds=60))
+    async with admin_server(ProducerSettings(admin_port=0), 0, Something()):
+        admin = Admin(told[0]["port"])
+        idle = [await asyncio.open_connection("127.0.0.1", admin.port) for _ in range(50)]
+        assert await admin.status("/livez") == 200
+        async with asyncio.timeout(5):
+            with suppress(ConnectionResetError):
+                assert await idle[0][0].read() == b""
+        for _, writer in idle:
+            writer.close()
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
@@ -128,7 +136,7 @@ async def test_what_goes_wrong_in_an_answer_is_told_in_the_log_alone(
 
 async def test_it_closes_at_once_whoever_is_there(told: list[Mapping[str, Any]]) -> None:
     loop = asyncio.get_running_loop()
-    async with admin_port(ProducerSettings(admin_port=0), 0, Something()):
+    async with admin_server(ProducerSettings(admin_port=0), 0, Something()):
         reader, writer = await asyncio.open_connection("127.0.0.1", told[0]["port"])
         writer.write(b"GET /livez HTTP/1.1\r\n")
         asked = loop.time()

@@ -54,11 +54,11 @@ def test_a_producer_is_ready_between_its_start_and_its_drain_while_it_has_a_brok
 
 def test_silence_counts_from_when_something_is_in_flight_and_ends_with_what_is_settled() -> None:
     acks = Acknowledgements(0.0)
-    acks.look(settled=0, in_flight=0, now=3600.0)
-    acks.look(settled=0, in_flight=1, now=3601.0)
-    acks.look(settled=0, in_flight=5, now=3612.0)
+    acks.tick(settled=0, in_flight=0, now=3600.0)
+    acks.tick(settled=0, in_flight=1, now=3601.0)
+    acks.tick(settled=0, in_flight=5, now=3612.0)
     assert acks.silent(3612.0) == 12.0
-    acks.look(settled=1, in_flight=5, now=3613.0)
+    acks.tick(settled=1, in_flight=5, now=3613.0)
     assert acks.silent(3613.5) == 0.5
 
 
@@ -80,8 +80,14 @@ def test_a_producer_says_what_it_waits_for(known: dict[str, Any], words: str | N
 
 
 def test_a_consumer_whose_fetch_loop_does_not_come_round_is_stuck() -> None:
-    assert stuck(29.0) == ()
-    assert stuck(42.0) == ("nothing was fetched or asked for in 42 s",)
+    assert stuck(129.0, last_poll=100.0, waited_until=0.0) == ()
+    assert stuck(142.0, last_poll=100.0, waited_until=0.0) == ("nothing was fetched or asked for in 42 s",)
+
+
+def test_a_consumer_that_waited_for_its_group_is_not_stuck_when_that_is_over() -> None:
+    """A rebalance takes as long as the slowest member, and the fetch loop waits for it."""
+    assert stuck(71.0, last_poll=10.0, waited_until=70.0) == ()
+    assert stuck(101.0, last_poll=10.0, waited_until=70.0) == ("nothing was fetched or asked for in 31 s",)
 
 
 def test_lag_is_what_is_not_resolved_and_not_known_before_the_end_is() -> None:
@@ -152,7 +158,7 @@ def test_another_admin_port_is_refused(wrong: str, monkeypatch: pytest.MonkeyPat
         read_settings(ProducerSettings, [])
 
 
-@pytest.mark.parametrize("port", ["", "none", "auto", "0"])
+@pytest.mark.parametrize("port", ["", "none", "auto", "0", "٨٠٠٠", "9" * 24])
 def test_a_probe_without_a_port_to_ask_says_so(port: str) -> None:
     assert ask("127.0.0.1", port, "/livez") == (
         f"ADMIN_PORT={port} is no port to ask; set it to a number for a health check"

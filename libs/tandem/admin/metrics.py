@@ -48,9 +48,5 @@ class _Scraped(Collector):
     def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
         self._collect = collect
 
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: what there is shows in a scrape."""
-        return ()
-
     def collect(self) -> Iterable[Metric]:
         return self._collect()

@@ -9,10 +9,10 @@ _REMEMBERED = 15  # steps: the usual time between two scrapes
 
 
 class Pulse:
-    """Wakes every second and notes how late that was. `look` is called each time, with the time."""
+    """Wakes every second and notes how late that was. `tick` is called each time, with the time."""
 
-    def __init__(self, look: Callable[[float], None]) -> None:
-        self._look = look
+    def __init__(self, tick: Callable[[float], None]) -> None:
+        self._tick = tick
         self._late: deque[float] = deque([0.0], maxlen=_REMEMBERED)
 
     @property
@@ -27,4 +27,4 @@ class Pulse:
             due = clock() + _STEP
             await asyncio.sleep(_STEP)
             self._late.append(max(0.0, clock() - due))
-            self._look(clock())
+            self._tick(clock())

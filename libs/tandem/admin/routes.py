@@ -18,7 +18,7 @@ Reasons = tuple[str, ...]
 class Observed(Protocol):
     """What a service tells of itself. Nothing of it may wait, and `now` is the loop's time."""
 
-    def look(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Called every second, for what can only be told by comparing."""
         ...
 
@@ -69,9 +69,9 @@ def routes(observed: Observed, pulse: Pulse) -> list[web.RouteDef]:
 
     async def status(_: web.Request) -> web.Response:
         now = clock()
-        health = {"live": not observed.liveness(now), "ready": not observed.readiness(now)}
-        reasons = [*observed.liveness(now), *observed.readiness(now)]
-        return _json({**health, "reasons": reasons, **observed.status(now)})
+        dead, unready = observed.liveness(now), observed.readiness(now)
+        health = {"live": not dead, "ready": not unready, "reasons": [*dead, *unready]}
+        return _json({**health, **observed.status(now)})
 
     paths = {"/livez": livez, "/readyz": readyz, "/metrics": metrics, "/status": status}
     return [web.get(path, handler) for path, handler in paths.items()]

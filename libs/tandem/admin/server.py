@@ -14,6 +14,7 @@ from tandem.admin.connections import Connections
 from tandem.admin.pulse import Pulse
 from tandem.admin.routes import Observed, routes
 from tandem.errors import SettingsError
+from tandem.log import escape
 from tandem.settings import ServiceSettings
 
 _LONGEST_LINE = 2048  # of a request, in bytes; headers too
@@ -24,7 +25,7 @@ log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def admin_port(settings: ServiceSettings, usual_port: int, observed: Observed) -> AsyncIterator[None]:
+async def admin_server(settings: ServiceSettings, usual_port: int, observed: Observed) -> AsyncIterator[None]:
     """Let people and programs look at `observed`, unless ADMIN_PORT says that there is no such port.
 
     Raises SettingsError when the port that the settings name can't be had; the usual one is only a wish.
@@ -33,7 +34,7 @@ async def admin_port(settings: ServiceSettings, usual_port: int, observed: Obser
         yield
         return
     listening = await _listen(settings, usual_port)
-    pulse = Pulse(observed.look)
+    pulse = Pulse(observed.tick)
     beating = asyncio.create_task(pulse.run(), name="admin pulse")
     runner = web.AppRunner(
         _application(observed, pulse),
@@ -102,21 +103,15 @@ def _silent() -> logging.Logger:
 
 
 async def _listen(settings: ServiceSettings, usual_port: int) -> socket.socket:
-    named = settings.admin_port
-    host = settings.admin_host
+    host, named = settings.admin_host, settings.admin_port
+    port = named if isinstance(named, int) else usual_port
     try:
-        if isinstance(named, int):
-            return await _bind(host, named)
-        try:
-            return await _bind(host, usual_port)
-        except OSError as error:
-            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
-                raise
+        return await _bind(host, port)
+    except (OSError, UnicodeError) as error:
+        if named == "auto" and getattr(error, "errno", None) in {errno.EADDRINUSE, errno.EACCES}:
             return await _bind(host, 0)
-    except OSError as error:
-        port = named if isinstance(named, int) else usual_port
         raise SettingsError(
-            f"The admin port can't listen on {host}:{port}: {error.strerror or error}",
+            f"The admin port can't listen on {escape(host)}:{port}: {getattr(error, 'strerror', None) or error}",
             "Choose an ADMIN_HOST of this machine and another ADMIN_PORT: 0 for any free one, none for no such port",
         ) from error
 

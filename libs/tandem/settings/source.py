@@ -5,7 +5,7 @@ import sys
 from argparse import Action, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import AliasChoices, ValidationError
 from pydantic.fields import FieldInfo
@@ -37,12 +37,15 @@ class SettingsSource(BaseSettings):
         cli_implicit_flags=True,
         cli_kebab_case=True,
         env_file=".env",
-        env_ignore_empty=True,  # compose passes `${NAME:-}` for what is not set
         extra="ignore",  # `.env` is shared with other programs
         frozen=True,
         hide_input_in_errors=True,
         populate_by_name=True,
     )
+
+    empty_counts: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # an empty variable is as good as none, but for these
 
     @classmethod
     def settings_customise_sources(
@@ -53,6 +56,10 @@ class SettingsSource(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- NAME_FILE is read by SecretFiles
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        for source in (env_settings, dotenv_settings):
+            assert isinstance(source, EnvSettingsSource)  # noqa: S101 -- for the type checker
+            known = source.env_vars.items()
+            source.env_vars = {name: value for name, value in known if value or name in cls.empty_counts}
         return (
             init_settings,
             SecretFiles(settings_cls, env_settings),
@@ -129,6 +136,7 @@ def read_settings(settings: type[AnySettings], arguments: Sequence[str] | None =
         flags = CliSettingsSource[AnySettings](
             settings, formatter_class=_HelpFormatter, cli_exit_on_error=False
         )
+        flags.env_ignore_empty = True
         return CliApp.run(settings, words, cli_settings_source=flags)
     except PydanticSettingsError as error:
         # Only the names of flags: what stands beside a mistyped one may be a secret.
