@@ -132,7 +132,7 @@ def read(path: Path) -> Contents:
     except OSError as error:
         raise SettingsError(
             f"Can't read {escape(str(path))}: {error.strerror}",
-            "Name what UNACKED_FILE named; FILE.sent has what was sent",
+            "Name what UNACKED_FILE named. There is no such file while all is acknowledged; FILE.sent has what was resent",
         ) from error
     return contents
 

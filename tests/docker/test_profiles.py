@@ -15,7 +15,7 @@ from tests.docker.flow import audit, flows
 from tests.docker.project import Project, until
 from tests.integration.cluster_client import ClusterClient
 
-_BROKERS = ["kafka-1", "kafka-2", "kafka-3"]
+_BROKERS = ["cluster-kafka-1", "cluster-kafka-2", "cluster-kafka-3"]
 _ROLES = ["payments", "inventory", "notifications", "order-analytics", "reporting", "fraud-detection"]
 
 

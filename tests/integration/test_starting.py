@@ -44,7 +44,7 @@ async def test_no_broker_until_the_deadline_is_status_4(service: str, tmp_path: 
         service, tmp_path, kafka_bootstrap_servers=f"localhost:{port}", connect_timeout="1s"
     ) as process:
         assert await process.end() == 4
-    assert last_line(process).startswith(f"Nothing listens on localhost:{port}. Start a broker")
+    assert last_line(process).startswith(f"Nothing listens on localhost:{port}. Set KAFKA_BOOTSTRAP_SERVERS")
 
 
 @pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])

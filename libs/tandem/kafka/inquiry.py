@@ -179,4 +179,4 @@ def _host_and_port(server: str) -> tuple[str, int]:
 
 
 def _unreachable(cause: str) -> UnavailableError:
-    return UnavailableError(cause, "Start a broker (`make broker`) or set KAFKA_BOOTSTRAP_SERVERS")
+    return UnavailableError(cause, "Set KAFKA_BOOTSTRAP_SERVERS, or start a broker (`make broker`)")
