@@ -44,11 +44,12 @@ run-producer: setup ## the producer, with settings from the environment and .env
 run-consumer: setup ## the consumer, likewise
 	@$(RUN)/python -m services.consumer
 
-# In several processes, each with a broker of its own. Neighbours in a file share what they start, so they stay together.
-TEST := $(RUN)/pytest --numprocesses $(or $(WORKERS),auto) --dist worksteal
+# In several processes, each with a broker of its own. What shares more than that stays together: see tests/conftest.py.
+TEST := $(RUN)/pytest --numprocesses $(or $(WORKERS),auto) --dist loadscope
 
 test: setup ## all tests; those on a real broker start one (WORKERS=1)
-	$(TEST)
+	$(TEST) --ignore tests/docker
+	$(RUN)/pytest tests/docker
 
 test-unit: setup ## tests without I/O
 	$(TEST) tests/unit

@@ -11,10 +11,9 @@ _TAG = "tandem:test"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One after the other, where tests run side by side: each brings up a broker or more."""
+    """Give them time: the first one builds the image and brings up a broker."""
     for item in items:
         if "tests/docker/" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group("docker"))
             item.add_marker(pytest.mark.timeout(400))
 
 

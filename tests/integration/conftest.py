@@ -1,7 +1,7 @@
-"""A real broker for the run: embedded, in Docker, or one that is already there.
+"""A real broker for the run: in Docker, embedded, or one that is already there.
 
-TANDEM_TEST_BROKER=embedded|docker|host:port chooses; without it the tests run on the embedded one and, when Docker
-answers, once more on testcontainers' Kafka.
+TANDEM_TEST_BROKER=docker|embedded|host:port chooses; without it the tests run on testcontainers' Kafka where Docker has its
+image or TANDEM_REQUIRE_DOCKER is set, and on the embedded one elsewhere.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ import os
 import uuid
 import warnings
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
 import docker
 import pytest
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.core.config import testcontainers_config
 
@@ -28,25 +28,38 @@ from tests.integration.processes import Process, running
 
 Run = Callable[..., AbstractAsyncContextManager[Process]]
 
+_IMAGE = "confluentinc/cp-kafka:7.6.0"
+# What the embedded broker has, too: see services/ops/node.py. One replica is all that one broker can hold.
+_KAFKA = {
+    "AUTO_CREATE_TOPICS_ENABLE": "false",
+    "NUM_PARTITIONS": "3",
+    "GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
+    "TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+    "TRANSACTION_STATE_LOG_MIN_ISR": "1",
+    "HEAP_OPTS": "-Xmx512m",
+    "JVM_PERFORMANCE_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",  # starts quickly
+}
+_START_SECONDS = 60  # on a busy machine
 
-def _docker_answers() -> bool:
+
+def _chosen() -> str:
+    if chosen := os.environ.get("TANDEM_TEST_BROKER"):
+        return chosen
+    return "docker" if os.environ.get("TANDEM_REQUIRE_DOCKER") or _image_there() else "embedded"
+
+
+def _image_there() -> bool:
     with warnings.catch_warnings():
         # Where nobody answers, docker's client leaves its socket to the collector, which would blame a test for it.
         warnings.simplefilter("ignore", ResourceWarning)
         try:
-            docker.from_env(timeout=5).ping()
+            with closing(docker.from_env(timeout=5)) as client:
+                client.images.get(testcontainers_config.hub_image_name_prefix + _IMAGE)
         except DockerException:
             return False
         finally:
             gc.collect()
     return True
-
-
-def _brokers() -> list[str]:
-    chosen = os.environ.get("TANDEM_TEST_BROKER")
-    if chosen:
-        return [chosen]
-    return ["embedded", "docker"] if _docker_answers() else ["embedded"]
 
 
 def free_port() -> int:
@@ -62,27 +75,21 @@ async def _embedded(directory: Path) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _in_docker() -> AsyncIterator[str]:
-    container = KafkaContainer().with_kraft().with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
-    container.with_env("KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS", "1000")  # as the embedded one: for quick tests
     testcontainers_config.ryuk_disabled = True  # its helper container: ours is stopped below
+    container = KafkaContainer(_IMAGE).with_kraft()
+    for name, value in _KAFKA.items():
+        container.with_env(f"KAFKA_{name}", value)
     try:
-        await asyncio.to_thread(container.start)
-    except ImageNotFound:
-        if "TANDEM_TEST_BROKER" in os.environ:
-            raise
-        pytest.skip("Docker answers, but can't get the image of Kafka")
-    try:
+        await asyncio.to_thread(container.start, _START_SECONDS)
         yield container.get_bootstrap_server()
     finally:
         await asyncio.to_thread(container.stop)
 
 
-@pytest.fixture(scope="session", params=_brokers())
-async def bootstrap_servers(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[str]:
+@pytest.fixture(scope="session")
+async def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Address of the broker, started once for all tests."""
-    match request.param:
+    match _chosen():
         case "embedded":
             async with _embedded(tmp_path_factory.mktemp("broker")) as servers:
                 yield servers
