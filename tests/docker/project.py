@@ -137,7 +137,7 @@ async def until(condition: Callable[[], Any], what: str, seconds: float = _LONGE
 async def _holds(condition: Callable[[], Any]) -> bool:
     try:
         return bool(await condition())
-    except KafkaException:
+    except (KafkaException, TimeoutError):
         return False
 
 

@@ -26,7 +26,8 @@ async def beside(pair: Project, *services: str) -> AsyncIterator[None]:
         await pair.up(*services)
         yield
     finally:
-        await pair.compose("rm", "--stop", "--force", *services)
+        await pair.compose("kill", *services)  # the last of three brokers would wait for a successor
+        await pair.compose("rm", "--force", *services)
 
 
 @pytest.fixture(scope="module")
