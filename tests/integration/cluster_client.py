@@ -160,11 +160,13 @@ class ClusterClient:
         return {partition: end for partition, end in ends.items() if end}
 
     def _ends(self, topic: str) -> dict[int, int]:
-        partitions = self._admin.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
+        # A client of its own: one that knew a topic of this name before asks by that one's leader epoch.
+        admin = AdminClient(self._settings)
+        partitions = admin.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
         asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}  # type: ignore[no-untyped-call]  # not typed
         return {
             at.partition: future.result(_SECONDS).offset
-            for at, future in self._admin.list_offsets(asked).items()
+            for at, future in admin.list_offsets(asked).items()
         }
 
     def _read(self, topic: str) -> list[LogRecord]:
