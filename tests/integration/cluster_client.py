@@ -165,8 +165,7 @@ class ClusterClient:
         partitions = admin.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
         asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}  # type: ignore[no-untyped-call]  # not typed
         return {
-            at.partition: future.result(_SECONDS).offset
-            for at, future in admin.list_offsets(asked).items()
+            at.partition: future.result(_SECONDS).offset for at, future in admin.list_offsets(asked).items()
         }
 
     def _read(self, topic: str) -> list[LogRecord]:
