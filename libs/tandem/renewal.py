@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from math import inf
 
 import structlog
@@ -96,9 +97,8 @@ class RenewedProducer:
         """Let a client look for a broker when it has none; retire it when one of its tasks ends, and fail what it would leave open for ever."""
         sending, wire = client._sender.sender_task, client.client  # noqa: SLF001 -- there is no public way
         tasks = sending, wire._sync_task  # noqa: SLF001
-        ended: set[asyncio.Task[None]] = set()
-        while not ended:
-            ended, _ = await asyncio.wait(tasks, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        ends = partial(asyncio.wait, tasks, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        while not (ended := (await ends())[0]):
             if not kafka.connected(client):
                 kafka.look_for_broker(client)
         if wire._sync_task in ended:  # noqa: SLF001

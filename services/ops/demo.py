@@ -88,9 +88,8 @@ def _plan(settings: DemoSettings) -> tuple[bool, str, list[str]]:
     plain = format_of(consumer, stream) is Format.JSON
     chosen = choose_role(consumer)
     everyone = [name for name, role in ROLES.items() if role.stream == stream.name]
-    admin_port = (
-        "none" if consumer.admin_port == "none" else "auto"
-    )  # several can't have the one that is named
+    # Several can't have the one that is named.
+    admin_port = "none" if consumer.admin_port == "none" else "auto"
     needs_registry = not plain and consumer.schema_registry_url is None
     return needs_registry, admin_port, [chosen] if consumer.role else everyone
 

@@ -43,9 +43,8 @@ class SettingsSource(BaseSettings):
         populate_by_name=True,
     )
 
-    empty_counts: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # an empty variable is as good as none, but for these
+    # An empty variable is as good as none, but for these.
+    empty_counts: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def settings_customise_sources(
@@ -136,7 +135,7 @@ def read_settings(settings: type[AnySettings], arguments: Sequence[str] | None =
         flags = CliSettingsSource[AnySettings](
             settings, formatter_class=_HelpFormatter, cli_exit_on_error=False
         )
-        flags.env_ignore_empty = True
+        flags.env_ignore_empty = True  # of flags it is for all
         return CliApp.run(settings, words, cli_settings_source=flags)
     except PydanticSettingsError as error:
         # Only the names of flags: what stands beside a mistyped one may be a secret.
