@@ -5,14 +5,15 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from http.client import HTTPConnection
 from urllib.parse import quote
 
+import aiohttp
 import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests.docker.flow import audit, flows
 from tests.docker.project import Project, until
+from tests.integration.admin_client import Admin
 from tests.integration.cluster_client import ClusterClient
 
 _BROKERS = ["cluster-kafka-1", "cluster-kafka-2", "cluster-kafka-3"]
@@ -79,16 +80,9 @@ async def test_prometheus_scrapes_both_services(pair: Project) -> None:
 
 
 async def answer(project: Project, query: str) -> list[object]:
-    """What Prometheus answers to a query."""
-    return await asyncio.to_thread(_answer, project.ports["PROMETHEUS_PORT"], query)
-
-
-def _answer(port: int, query: str) -> list[object]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    """What Prometheus answers to a query; nothing while it starts."""
     try:
-        connection.request("GET", f"/api/v1/query?query={quote(query)}")
-        return list(json.load(connection.getresponse())["data"]["result"])
-    except OSError:  # it is starting
+        told = await Admin(project.ports["PROMETHEUS_PORT"]).ask(f"/api/v1/query?query={quote(query)}")
+    except aiohttp.ClientError:
         return []
-    finally:
-        connection.close()
+    return list(json.loads(told.text)["data"]["result"]) if told.status == 200 else []
