@@ -8,16 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from time import monotonic
-from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
     NewTopic,
-    ResourceType,
 )
 
 from services.ops.cluster import KafkaCluster
@@ -145,21 +140,6 @@ class Rig:
         dotted = {name.replace("_", "."): value for name, value in configs.items()}
         made = self.admin.create_topics([NewTopic(topic, 3, len(BROKERS), config=dotted)])
         await asyncio.to_thread(made[topic].result, _SECONDS)
-
-    async def configure(self, topic: str, **configs: str | None) -> None:
-        """Set a topic's configs, written with underscores for dots; None takes one back to its default."""
-        entries = [
-            ConfigEntry(
-                name.replace("_", "."),
-                value,
-                incremental_operation=AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET,
-            )
-            for name, value in configs.items()
-        ]
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-        futures: Mapping[Any, Any] = self.admin.incremental_alter_configs([resource])
-        for future in futures.values():
-            await asyncio.to_thread(future.result, _SECONDS)
 
     async def remove_before(self, topic: str, offsets: Mapping[int, int]) -> None:
         """Remove the oldest records of partitions, as retention does."""

@@ -74,7 +74,7 @@ async def test_all_brokers_down(trial: Trial) -> None:
 async def test_too_few_in_sync(trial: Trial) -> None:
     """min.insync.replicas unmet for 40 s, longer than the request time-out (15 s)."""
     await trial.pair()
-    await trial.rig.configure(trial.topic, min_insync_replicas="3")
+    await trial.rig.client.configure_topic(trial.topic, min_insync_replicas="3")
     await trial.rig.cluster.kill(1)
     await asyncio.sleep(trial.size(40, 20))
     await trial.rig.cluster.restart(1)

@@ -110,7 +110,7 @@ async def test_dead_letters_unwritable(trial: Trial) -> None:
     """Dead-letter topic that takes no record, then is gone, then is there again."""
     await trial.pair()
     letters = f"{trial.topic}-dlt"
-    await trial.rig.configure(letters, max_message_bytes="50")
+    await trial.rig.client.configure_topic(letters, max_message_bytes="50")
     await trial.inject((b"not JSON",), 10)
     await trial.consumers[0].until("dead_letter_not_written")
     await asyncio.sleep(trial.size(10, 2))
